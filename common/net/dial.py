@@ -1,0 +1,45 @@
+"""Connecting to a server on the pump."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from common.net.pump import Pump
+from common.net.sockaddr import SockAddr
+from common.net.stream import Stream
+
+IP_BIND_ADDRESS_NO_PORT = 24  # choose the source port at connect time, by the whole 4-tuple
+
+
+async def dial(
+    pump: Pump,
+    family: socket.AddressFamily,
+    address: SockAddr,
+    deadline: float,
+    *,
+    source: tuple[socket.AddressFamily, SockAddr] | None = None,
+) -> Stream:
+    """A connected stream. Raises OSError (refused, unreachable, out of ports or descriptors), DeadlinePassed."""
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    stream = Stream(pump, sock)
+    try:
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source is not None:
+            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind(source[1])
+        error = sock.connect_ex(address)
+        if error == errno.EINPROGRESS:
+            await stream.writable(deadline)
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        elif error == errno.EAGAIN and family == socket.AF_UNIX:
+            # The listener's backlog is full and unix sockets have no way to wait for a place: as if refused.
+            error = errno.ECONNREFUSED
+        if error:
+            raise OSError(error, os.strerror(error))
+    except BaseException:
+        stream.close()
+        raise
+    return stream

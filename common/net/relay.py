@@ -1,0 +1,246 @@
+"""Bytes both ways between two streams until both directions have ended: mode tcp, tunnels, and the bulk of bodies.
+
+Two ways to move them. *Copy* reads into one scratch buffer of the process and writes from there; only what the other side
+does not take at once is kept, so an idle relay holds no memory. *Splice* moves pages through a pipe without bringing them
+into the process (`option splice-auto/-request/-response`); it pays for bulk between two plain sockets, so a direction
+switches to it when reads come back full, and a pipe is held only while bytes are in it.
+
+The end of one direction is passed on (half-close) and the other goes on. Source: splice(2); HAProxy manual 4.2
+"option splice-auto", "timeout tunnel", "timeout client-fin".
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from math import inf
+
+from common.net.pump import Pump
+from common.net.stream import Stream
+
+SCRATCH_BYTES = 262144
+SMALL_READ_BYTES = 32768
+TURN_BYTES_MAX = 1 << 20
+PIPE_BYTES = 262144
+PIPES_KEPT_MAX = 64
+_SPLICE = 0x01 | 0x02  # SPLICE_F_MOVE | SPLICE_F_NONBLOCK
+_F_SETPIPE_SZ = 1031
+
+_scratch = bytearray(SCRATCH_BYTES)
+_scratch_view = memoryview(_scratch)
+_pipes: list[tuple[int, int]] = []
+
+
+def take_pipe() -> tuple[int, int] | None:
+    """An empty pipe, or None when descriptors have run out (then bytes are copied)."""
+    if _pipes:
+        return _pipes.pop()
+    try:
+        ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.fcntl(ends[1], _F_SETPIPE_SZ, PIPE_BYTES)
+    except OSError:
+        pass  # the user's share of pipe memory is used up: the kernel's default size does too
+    return ends
+
+
+def give_pipe(ends: tuple[int, int], *, empty: bool) -> None:
+    """Return a pipe. One with bytes in it would leak them into another session, so it is closed."""
+    if empty and len(_pipes) < PIPES_KEPT_MAX:
+        _pipes.append(ends)
+    else:
+        os.close(ends[0])
+        os.close(ends[1])
+
+
+class Flow:
+    """One direction of a relay, or one body: from source to target.
+
+    limit: bytes still to move before the flow is done (inf: until the source ends). Reads never pass it, so what follows a
+    body on the same connection stays in the socket. held: read but not yet taken by the target.
+    """
+
+    __slots__ = ("bulk", "copied", "held", "limit", "pipe", "pipe_bytes", "source", "source_ended", "splice", "spliced", "target")
+
+    def __init__(self, source: Stream, target: Stream, *, limit: float = inf, held: bytes = b"", splice: bool = False) -> None:
+        self.source = source
+        self.target = target
+        self.limit = limit
+        self.held: memoryview | bytes = held
+        self.splice = splice and not source.tls and not target.tls
+        self.bulk = False
+        self.pipe: tuple[int, int] | None = None
+        self.pipe_bytes = 0
+        self.source_ended = False
+        self.copied = 0
+        self.spliced = 0
+
+    @property
+    def moved(self) -> int:
+        return self.copied + self.spliced
+
+    @property
+    def waiting(self) -> bool:
+        """Bytes are on the way that the target did not take yet."""
+        return bool(self.held) or self.pipe_bytes > 0
+
+    @property
+    def done(self) -> bool:
+        return not self.waiting and (self.source_ended or self.limit <= 0)
+
+    def step(self) -> bool:
+        """Move what can be moved without waiting, at most TURN_BYTES_MAX; whether anything happened. Raises OSError."""
+        moved = 0
+        while moved < TURN_BYTES_MAX and self._flush():
+            if self.source_ended or self.limit <= 0:
+                return moved > 0
+            before = self.moved
+            took = self._splice() if self.splice and self.bulk else self._copy()
+            if took is None:
+                return moved > 0
+            moved += max(1, self.moved - before)
+        return moved > 0
+
+    def _flush(self) -> bool:
+        """Send what is held; whether nothing is left."""
+        if self.held:
+            sent = self.target.send_now(self.held)
+            self.copied += sent
+            self.held = memoryview(self.held)[sent:] if sent < len(self.held) else b""
+            return not self.held
+        if self.pipe_bytes:
+            return self._drain_pipe()
+        return True
+
+    def _copy(self) -> bool | None:
+        """One read and one write. None: nothing to read now."""
+        size = SCRATCH_BYTES if self.bulk else SMALL_READ_BYTES
+        if self.limit < size:
+            size = int(self.limit)
+        source = self.source
+        if source.tls:
+            data = source.recv_now(size)
+            if data is None:
+                return None
+            count = len(data)
+            view = memoryview(data)
+        else:
+            if source.drained:
+                return None
+            try:
+                count = source.sock.recv_into(_scratch, size)
+            except BlockingIOError:
+                source.drained = not source.ended
+                return None
+            if count < size and not source.ended:
+                source.drained = True
+            view = _scratch_view[:count]
+        if count == 0:
+            self.source_ended = True
+            return True
+        self.bulk = count >= SMALL_READ_BYTES or (self.bulk and count == size)
+        self.limit -= count
+        sent = self.target.send_now(view)
+        self.copied += sent
+        if sent < count:
+            self.held = bytes(view[sent:])
+        return True
+
+    def _splice(self) -> bool | None:
+        """Fill the pipe from the source and empty it into the target. None: nothing to read now."""
+        source = self.source
+        if source.drained:
+            return None
+        if self.pipe is None:
+            self.pipe = take_pipe()
+            if self.pipe is None:
+                self.splice = False
+                return self._copy()
+        try:
+            count = os.splice(source.fd, self.pipe[1], int(min(self.limit, PIPE_BYTES)), flags=_SPLICE)
+        except BlockingIOError:
+            source.drained = not source.ended
+            self._release_pipe()
+            return None
+        if count == 0:
+            self.source_ended = True
+            self._release_pipe()
+            return True
+        self.bulk = count >= 4096
+        self.limit -= count
+        self.pipe_bytes += count
+        self._drain_pipe()
+        return True
+
+    def _drain_pipe(self) -> bool:
+        assert self.pipe is not None
+        while self.pipe_bytes:
+            try:
+                sent = os.splice(self.pipe[0], self.target.fd, self.pipe_bytes, flags=_SPLICE)
+            except BlockingIOError:
+                return False
+            self.pipe_bytes -= sent
+            self.spliced += sent
+        self._release_pipe()
+        return True
+
+    def _release_pipe(self) -> None:
+        if self.pipe is not None:
+            give_pipe(self.pipe, empty=self.pipe_bytes == 0)
+            self.pipe = None
+
+    def close(self) -> None:
+        """Let go of the pipe, whatever is in it."""
+        self._release_pipe()
+        self.pipe_bytes = 0
+        self.held = b""
+
+
+@dataclass(slots=True)
+class Idle:
+    """How long a relay may be silent, in seconds (inf: for ever), by the side that is to speak (manual 4.2).
+
+    both: `timeout tunnel`, or the smaller of client and server. client_fin/server_fin: once that side has ended its stream.
+    """
+
+    both: float = inf
+    client_fin: float = inf
+    server_fin: float = inf
+
+
+async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow, idle: Idle) -> None:
+    """Run both flows to their ends: up from client to server, down from server to client.
+
+    Raises DeadlinePassed when neither moved for the idle time, OSError when a side failed (`up`/`down` tell how far they got).
+    """
+    try:
+        passed_up = passed_down = False
+        while True:
+            moved = up.step()
+            moved |= down.step()
+            if up.done and not passed_up:
+                passed_up = True
+                server.shutdown_write()
+            if down.done and not passed_down:
+                passed_down = True
+                client.shutdown_write()
+            if passed_up and passed_down:
+                return
+            if moved:
+                if not (up.source.drained and down.source.drained):
+                    await pump.pause()
+                    continue
+            limit = idle.both
+            if passed_up:
+                limit = min(limit, idle.client_fin)
+            if passed_down:
+                limit = min(limit, idle.server_fin)
+            readers = tuple(flow.source for flow in (up, down) if not flow.waiting and not flow.source_ended and flow.limit > 0)
+            writers = tuple(flow.target for flow in (up, down) if flow.waiting)
+            await pump.wait_any(readers, writers, pump.now + limit)
+    finally:
+        up.close()
+        down.close()
