@@ -1,0 +1,131 @@
+"""A flow: one or several programs running from configuration texts, with everything around them that a test needs.
+
+    with Flow(folder, HAPROXY, text) as flow:
+        client = flow.connect("web")          # to <listen:web>
+        server = flow.server("app").accept()  # behind <server:app>
+        flow.log.expect("app/s1")
+
+Leaving the block stops the programs and checks that they end as they should: exit code, no process left, stdout at its
+end, no traceback. Starts cost (half a second for a program in Python), so modules start one flow and give every
+scenario a `listen` section of its own in it: own port, own servers, own log lines, nothing shared but the processes.
+"""
+
+from __future__ import annotations
+
+import signal
+import ssl
+from pathlib import Path
+from types import TracebackType
+
+from tests.flows.peers import Listener, Peer, connect, connect_tls
+from tests.flows.places import Places
+from tests.flows.programs import Instance, Program
+from tests.flows.story import Scene, play
+from tests.flows.syslog import SyslogReceiver
+
+DEFAULTS = """
+global
+    maxconn 1000
+    log <log> local0
+    {globals}
+defaults
+    mode http
+    log global
+    option httplog
+    option dontlognull
+    timeout connect 1s
+    timeout client 3s
+    timeout server 3s
+    {defaults}
+"""
+
+
+def defaults(*, global_lines: str = "", default_lines: str = "") -> str:
+    return DEFAULTS.replace("{globals}", global_lines.strip()).replace("{defaults}", default_lines.strip())
+
+
+class Flow:
+    """Programs and their places. tiers: (program, configuration text) each; all share the same places."""
+
+    def __init__(self, folder: Path, *tiers: tuple[Program, str], arguments: tuple[str, ...] = (), places: Places | None = None) -> None:
+        self.folder = folder
+        self.places = places or Places(folder)
+        self.tiers = tiers
+        self.arguments = arguments
+        self.instances: list[Instance] = []
+        self.end_signal: int = signal.SIGTERM
+
+    @property
+    def log(self) -> SyslogReceiver:
+        return self.places.log
+
+    @property
+    def instance(self) -> Instance:
+        return self.instances[0]
+
+    def start(self) -> Flow:
+        try:
+            for number, (program, text) in enumerate(self.tiers):
+                self._start_tier(program, text, number)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def stop(self) -> None:
+        try:
+            for instance in self.instances:
+                instance.stop(self.end_signal)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        for instance in self.instances:
+            instance.kill()
+        self.places.close()
+
+    def __enter__(self) -> Flow:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.stop()
+            return
+        self.kill()
+        for instance in self.instances:
+            if instance.output:
+                error.add_note(f"--- {instance.program.name} printed:\n{instance.output[-4000:]}")
+
+    def connect(self, name: str) -> Peer:
+        return connect(self.places.address(name))
+
+    def connect_tls(self, name: str, context: ssl.SSLContext, *, server_name: str | None = "localhost") -> Peer:
+        return connect_tls(self.places.address(name), context, server_name=server_name)
+
+    def server(self, name: str) -> Listener:
+        return self.places.server(name)
+
+    def port(self, name: str) -> int:
+        return self.places.address(name)[1]
+
+    def play(self, story: str, *, name: str = "", tls: ssl.SSLContext | None = None, server_name: str | None = "localhost") -> None:
+        """Plays a story. name: of the scenario whose places (`NAME.client`, `NAME.server`) and log lines it uses."""
+        __tracebackhide__ = True
+        prefix = f"{name}." if name else ""
+
+        def open_client(actor: str) -> Peer:
+            listen = f"{prefix}{actor.rstrip('0123456789')}"
+            peer = self.connect_tls(listen, tls, server_name=server_name) if tls else self.connect(listen)
+            peer.name = actor
+            return peer
+
+        play(story, Scene(open_client, lambda kind: self.server(prefix + kind), self.log, name))
+
+    def _start_tier(self, program: Program, text: str, number: int) -> None:
+        config = self.folder / f"{program.name}-{number}.cfg"
+        already = set(self.places.listens())
+        config.write_text(self.places.fill_in(text))
+        instance = Instance(program, config, pass_fds=tuple(self.places.inherited()), arguments=self.arguments)
+        self.instances.append(instance)
+        new = [name for name in self.places.listens() if name not in already]
+        instance.wait_listening([self.port(name) for name in new], [])

@@ -1,0 +1,131 @@
+"""The addresses of one flow: ports, socket paths and abstract names that nothing else on the machine can take.
+
+A configuration text names what it needs, and gets it when the flow starts:
+
+    <listen:web>   "127.0.0.1:PORT", for the program to bind
+    <port:web>     the port alone, of the same place
+    <fd:web>       the number of an inherited descriptor that already listens; the program gets it at exec
+    <unix:web>     a socket path in the flow's own folder
+    <abns:web>     an abstract name with our pid in it, to write after `abns@` or `abnsz@`
+    <server:app>   "127.0.0.1:PORT" of a scripted server of ours, which listens from the start
+    <serverport:app>  its port alone
+    <full:app>     "127.0.0.1:PORT" of a server whose backlog is full: connecting to it hangs
+    <refused:app>  "127.0.0.1:PORT" that refuses connections
+    <log>          "127.0.0.1:PORT" of the flow's syslog receiver
+    <file:NAME>    the path of a file in the flow's folder
+
+Ports without a race: `<listen:…>` is a socket that we bind to port 0 with SO_REUSEADDR and never let listen. The kernel
+gives that port to nobody who asks for "any", neither as a listener nor as the source of a connection, but lets a program
+that names the port (with SO_REUSEADDR, as every server does) bind and listen beside us. That beats two other ways:
+`bind fd@N` everywhere would leave the ordinary bind untested and keep the backlog open after the program is gone, and
+"look for a free port, then hope" needs the program to tell a collision from a fault.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+from tests.flows.peers import Listener
+from tests.flows.syslog import SyslogReceiver
+
+_PLACE = re.compile(r"<([a-z]+)(?::([\w./-]+))?>")
+_flows = count(1)
+
+
+class Places:
+    """What one flow owns: reserved ports, scripted servers, a syslog receiver, names, and a folder for files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = SyslogReceiver()
+        self.servers: dict[str, Listener] = {}
+        self._tag = f"flow-{os.getpid()}-{next(_flows)}"
+        self._sockets: dict[tuple[str, str], socket.socket] = {}
+        self._fillers: list[socket.socket] = []
+        self._makers: dict[str, Callable[[str], str]] = {
+            "listen": lambda name: f"127.0.0.1:{self._port('listen', name)}",
+            "port": lambda name: str(self._port("listen", name)),
+            "fd": lambda name: str(self._inherited(name).fileno()),
+            "unix": lambda name: str(self.path(f"{name}.sock")),
+            "abns": self.abstract_name,
+            "server": lambda name: f"127.0.0.1:{self.server(name).port}",
+            "serverport": lambda name: str(self.server(name).port),
+            "full": lambda name: f"127.0.0.1:{self._full(name)}",
+            "refused": lambda name: f"127.0.0.1:{self._port('refused', name)}",
+            "file": lambda name: str(self.path(name)),
+        }
+
+    def fill_in(self, text: str) -> str:
+        """The text with its places replaced. An unknown kind of place is a mistake in the test: KeyError."""
+
+        def replace(match: re.Match[str]) -> str:
+            return f"127.0.0.1:{self.log.port}" if match[1] == "log" else self._makers[match[1]](match[2])
+
+        return _PLACE.sub(replace, text)
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def abstract_name(self, name: str) -> str:
+        return f"{self._tag}-{name}"
+
+    def address(self, name: str) -> tuple[str, int]:
+        """Where a client reaches `<listen:NAME>` or `<fd:NAME>`."""
+        found = self._sockets.get(("listen", name)) or self._sockets[("fd", name)]
+        host, port = found.getsockname()
+        return host, port
+
+    def listens(self) -> list[str]:
+        """The names of all `<listen:…>` places."""
+        return [name for kind, name in self._sockets if kind == "listen"]
+
+    def server(self, name: str) -> Listener:
+        if name not in self.servers:
+            self.servers[name] = Listener()
+        return self.servers[name]
+
+    def inherited(self) -> list[int]:
+        """The descriptors of all `<fd:…>` places, for exec."""
+        return [found.fileno() for (kind, _), found in self._sockets.items() if kind == "fd"]
+
+    def let_go(self, name: str) -> None:
+        """Closes our own copy of `<fd:NAME>`, so that the program alone decides how long it listens."""
+        self._sockets.pop(("fd", name)).close()
+
+    def close(self) -> None:
+        for found in [*self._sockets.values(), *self._fillers]:
+            found.close()
+        for server in self.servers.values():
+            server.close()
+        self.log.close()
+
+    def _port(self, kind: str, name: str) -> int:
+        if (kind, name) not in self._sockets:
+            reserved = socket.socket()
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(("127.0.0.1", 0))
+            self._sockets[kind, name] = reserved
+        port: int = self._sockets[kind, name].getsockname()[1]
+        return port
+
+    def _inherited(self, name: str) -> socket.socket:
+        if ("fd", name) not in self._sockets:
+            self._sockets["fd", name] = socket.create_server(("127.0.0.1", 0), backlog=64)
+        return self._sockets["fd", name]
+
+    def _full(self, name: str) -> int:
+        """A listener with room for nobody more: its SYN queue and accept queue are taken by us, later SYNs are dropped."""
+        if ("full", name) not in self._sockets:
+            self._sockets["full", name] = full = socket.create_server(("127.0.0.1", 0), backlog=0)
+            for _ in range(4):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+                self._fillers.append(filler)
+        port: int = self._sockets["full", name].getsockname()[1]
+        return port

@@ -1,0 +1,203 @@
+"""The programs under test, and one running instance of any of them.
+
+`haproxy` is Debian's package: running the same stories with it proves that the stories ask for HAProxy's behaviour.
+`usher` is ours. USHER_FLOWS="usher haproxy" (or one of them) chooses what the parameterised tests run with.
+
+Every instance is started with a mark in its environment. Children keep their environment for life, wherever they are
+re-parented, so the mark finds what a program left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from tests.flows.peers import eventually
+
+PROGRAMS = os.environ.get("USHER_FLOWS", "haproxy").split()
+STOP_S = 10.0
+_MARK = "USHER_FLOW_MARK"
+_marks = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How a program is started and what it says when it is told to end.
+
+    codes_after: exit codes that a stop by this signal may give; HAProxy in the foreground dies of SIGTERM by default.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    package: str = ""
+    codes_after: tuple[tuple[int, tuple[int, ...]], ...] = ()
+
+    def available(self) -> bool:
+        return bool(self.command[0] == sys.executable or shutil.which(self.command[0]))
+
+    def codes(self, signal_number: int) -> tuple[int, ...]:
+        return dict(self.codes_after).get(signal_number, (0,))
+
+
+HAPROXY = Program(
+    "haproxy",
+    ("haproxy", "-db", "-f"),
+    package="haproxy",
+    codes_after=((signal.SIGTERM, (-signal.SIGTERM, 0, 143)), (signal.SIGINT, (-signal.SIGINT, 130, 0))),
+)
+USHER = Program(
+    "usher",
+    (*shlex.split(os.environ.get("USHER_COMMAND", f"{sys.executable} -m common.control.command")), "-f"),
+    codes_after=((signal.SIGTERM, (0, 143, -signal.SIGTERM)), (signal.SIGINT, (0, 130, -signal.SIGINT))),
+)
+BY_NAME = {program.name: program for program in (HAPROXY, USHER)}
+
+
+class Instance:
+    """One started program: its process, what it prints, and how it is ended."""
+
+    def __init__(
+        self,
+        program: Program,
+        config: Path,
+        *,
+        pass_fds: tuple[int, ...] = (),
+        arguments: tuple[str, ...] = (),
+        before_exec: Callable[[], None] | None = None,
+    ) -> None:
+        self.program = program
+        self.mark = f"{os.getpid()}-{next(_marks)}"
+        self._output: list[bytes] = []
+        self.process = subprocess.Popen(
+            [*program.command, str(config), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=_source_root(),
+            env=os.environ | {_MARK: self.mark},
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=before_exec,
+        )
+        self._reader = threading.Thread(target=self._read_output, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return int(self.process.pid)
+
+    @property
+    def output(self) -> str:
+        return b"".join(self._output).decode("utf-8", "replace")
+
+    def processes(self) -> dict[int, str]:
+        """pid -> command line of every living process of this instance, its children wherever they are."""
+        found = {}
+        wanted = f"{_MARK}={self.mark}\0".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if wanted in (folder / "environ").read_bytes() and _state(folder) not in "ZX":
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            except OSError:
+                continue
+        return found
+
+    def wait_listening(self, ports: list[int], paths: list[str], *, deadline_s: float = STOP_S) -> None:
+        """Waits until the kernel shows every port and path as listening. No connection is made: it would be logged."""
+
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                self._reader.join(STOP_S)
+                raise AssertionError(f"{self.program.name} ended with {self.process.returncode} at its start:\n{self.output}")
+            return listening_ports(ports) and listening_paths(paths)
+
+        eventually(ready, f"{self.program.name} listens on {ports} {paths}", deadline_s=deadline_s)
+
+    def send_signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, *, deadline_s: float = STOP_S) -> int:
+        try:
+            return int(self.process.wait(deadline_s))
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.program.name} still runs after {deadline_s} s:\n{self.output}") from None
+
+    def stop(self, number: int = signal.SIGTERM, *, codes: tuple[int, ...] | None = None) -> str:
+        """Ends the program by a signal and checks all that an orderly end promises; returns what it printed."""
+        try:
+            if self.process.poll() is None:
+                self.send_signal(number)
+            code = self.wait()
+            eventually(lambda: not self.processes(), f"orphans are left: {self.processes()}")
+            self._reader.join(STOP_S)
+            assert not self._reader.is_alive(), "somebody still holds the program's stdout"
+            assert code in (codes or self.program.codes(number)), f"exit code {code} after signal {number}:\n{self.output}"
+            self.check_output()
+            return self.output
+        finally:
+            self.kill()
+
+    def check_output(self) -> None:
+        assert "Traceback (most recent call last)" not in self.output, self.output
+        assert "Task exception was never retrieved" not in self.output, self.output
+
+    def kill(self) -> None:
+        """Ends whatever is left, however; only processes of this instance. Idempotent."""
+        for pid in [self.pid, *self.processes()]:
+            if self.process.poll() is None or pid != self.pid:
+                _kill(pid)
+        if self.process.poll() is None:
+            self.process.wait(STOP_S)
+        self._reader.join(STOP_S)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+    def _read_output(self) -> None:
+        assert self.process.stdout
+        while data := os.read(self.process.stdout.fileno(), 65536):
+            self._output.append(data)
+
+
+def listening_ports(ports: list[int]) -> bool:
+    listening = {
+        int(columns[1].rsplit(":", 1)[1], 16)
+        for table in ("/proc/net/tcp", "/proc/net/tcp6")
+        for line in Path(table).read_text().splitlines()[1:]
+        if (columns := line.split())[3] == "0A"
+    }
+    return set(ports) <= listening
+
+
+def listening_paths(paths: list[str]) -> bool:
+    """Unix paths, and abstract names written with a leading @ (NUL padding is not shown by the kernel in a comparable way)."""
+    text = Path("/proc/net/unix").read_text()
+    names = {line.split()[7].rstrip("@") for line in text.splitlines()[1:] if len(line.split()) > 7 and line.split()[3] == "00010000"}
+    return set(paths) <= names
+
+
+def open_descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def _state(folder: Path) -> str:
+    return (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _source_root() -> Path:
+    return Path(__file__).resolve().parents[2]
