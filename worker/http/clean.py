@@ -1,0 +1,101 @@
+"""Heads without what concerns only the connection they came by. Sans-io.
+
+Removed (RFC 9110 section 7.6.1): Connection and every field that it names, Keep-Alive, Proxy-Connection, TE, Upgrade,
+HTTP2-Settings. Put back is what holds on the next connection too: `TE: trailers`, and Connection with Upgrade where the upgrade
+may go on. Never removed, whatever Connection names: Host and the framing fields, without which the next reader would
+take another message from the same bytes.
+
+Both sides get our own version, HTTP/1.1, as RFC 9110 section 2.5 demands; only a 1.0 request without Host stays 1.0, as 1.1
+would need one. Names keep their case and order.
+
+Source: RFC 9110 sections 2.5, 7.6.1, 7.8 and 10.1.4; RFC 9112 sections 3.2, 6.1 and 9.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from worker.http.framing import CHUNKED_BODY, content_length, tokens
+from worker.http.head import Head, Request, Response
+
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings"})
+_NEVER_REMOVED = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_MEANINGLESS_FROM_10 = frozenset({b"expect"})
+
+
+def clean_request(
+    request: Request, fields: Iterable[tuple[bytes, bytes]], start_line: bytes | None = None, kept: Collection[int] = ()
+) -> bytes:
+    """A whole head with these fields in the place of the request's own, cleaned for a server.
+
+    start_line: with its CRLF; made from the request if None. kept: indexes of fields that stay although the client's Connection names
+    them: those that a rule has set.
+    """
+    version = forwarded_version(request)
+    if start_line is None:
+        start_line = b"%s %s HTTP/1.%d\r\n" % (request.method, request.target, version - 10)
+    removed = _removed(request)
+    if request.version < 11:
+        removed |= _MEANINGLESS_FROM_10
+    ending = b""
+    if request.te_trailers:
+        ending = b"te: trailers\r\nconnection: te\r\n"
+    if request.upgrade is not None:
+        ending += b"connection: upgrade\r\nupgrade: " + request.upgrade + b"\r\n"
+    if version < 11:
+        ending += b"connection: keep-alive\r\n"
+    return start_line + _lines(request, fields, removed, kept) + ending + b"\r\n"
+
+
+def clean_response(
+    response: Response, fields: Iterable[tuple[bytes, bytes]], start_line: bytes | None = None, kept: Collection[int] = ()
+) -> bytes:
+    """As clean_request, for a client."""
+    if start_line is None:
+        start_line = b"HTTP/1.1 %d %s\r\n" % (response.status, response.reason)
+    removed = _removed(response)
+    if response.status < 200 or response.status == 204:
+        removed |= {b"content-length", b"transfer-encoding"}
+    ending = b""
+    if response.upgrade is not None:
+        ending = b"connection: upgrade\r\nupgrade: " + response.upgrade + b"\r\n"
+    return start_line + _lines(response, fields, removed, kept) + ending + b"\r\n"
+
+
+def forwarded_version(request: Request) -> int:
+    """The version that the server sees. A chunked body needs 1.1 even where Host is missing: it is then sent empty."""
+    if request.version < 11 and request.host is None and request.body is not CHUNKED_BODY:
+        return 10
+    return 11
+
+
+def _removed(head: Head) -> set[bytes]:
+    """Lower-case names of the fields that end here."""
+    removed = set(_HOP_BY_HOP)
+    connection = head.special.get(b"connection")
+    if connection is not None:
+        removed.update(tokens(connection))
+        removed -= _NEVER_REMOVED
+    if b"transfer-encoding" in head.special:
+        removed.add(b"content-length")
+    return removed
+
+
+def _lines(head: Head, fields: Iterable[tuple[bytes, bytes]], removed: Collection[bytes], kept: Collection[int]) -> bytes:
+    """The field lines that go on. A repeated Content-Length goes on as one."""
+    lines = []
+    length_seen = False
+    for index, (name, value) in enumerate(fields):
+        lower = name.lower()
+        if lower in removed and (index not in kept or lower in _HOP_BY_HOP):
+            continue
+        if lower == b"content-length":
+            if length_seen:
+                continue
+            length_seen = True
+            if b"," in value:
+                value = b"%d" % content_length(value)
+        lines.append(name + b": " + value + b"\r\n")
+    if isinstance(head, Request) and head.host is None and forwarded_version(head) > head.version:
+        lines.append(b"Host: \r\n")
+    return b"".join(lines)

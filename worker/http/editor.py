@@ -1,0 +1,233 @@
+"""Changes that rules make to a head: headers, target, method, status. Sans-io.
+
+A head itself never changes: others may share it. The first rule that changes something makes an editor, later ones and
+fetches use it in the head's place (it reads like one), and at the end it gives the bytes to forward.
+
+Nothing can get a CR, LF or NUL into a head, whatever a log-format expression produced: such bytes become spaces in values, and names
+that are no tokens are refused.
+
+What a rule sets stays, also where the client's Connection field names it (clean.py); the fields that belong to a connection itself
+(Connection, Upgrade, ...) are ours alone: `Connection: close` set by a rule is obeyed (`closes`), others are not sent.
+
+Source: HAProxy manual 4.2, `http-request add-header`, `set-header`, `del-header`, `replace-header`, `replace-value`, `set-method`,
+`set-path`, `set-pathq`, `set-query`, `set-uri`, `http-response set-status`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from worker.http import url
+from worker.http.clean import clean_request, clean_response, forwarded_version
+from worker.http.framing import tokens
+from worker.http.grammar import CONTROLS_TO_SPACE, TARGET_ONLY, TOKEN_ONLY
+from worker.http.head import Head, Request, Response
+from worker.http.reasons import reason_of
+
+_NOT_IN_TARGET = re.compile(rb'[^!"$-~]')
+_MEMBER = re.compile(rb'(?:^|(?<=,))((?:[^",]++|"(?:[^"\\]++|\\.)*+"?+)*+)')
+
+Replace = Callable[[bytes], bytes | None]
+"""Gives the new text for a value, or None to leave it. A rule's regex and its format are behind it."""
+
+
+class _Field(NamedTuple):
+    lower: bytes
+    name: bytes
+    value: bytes
+    ours: bool  # a rule has written it
+
+
+class HeadEditor:
+    """A head under edit. What no rule changes reads as in the head itself; the rest of it is at `head` in the subclasses."""
+
+    __slots__ = ("_fields", "_forwarded", "body", "keep_alive", "special", "version")
+
+    def __init__(self, head: Head) -> None:
+        self.version = head.version
+        self.body = head.body
+        self.keep_alive = head.keep_alive
+        self.special = head.special
+        self._fields = [_Field(name.lower(), name, value, False) for name, value in head.fields]
+        self._forwarded: bytes | None = None
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        return [(field.name, field.value) for field in self._fields]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Every value of the field `name` (lower-case), in order."""
+        return [field.value for field in self._fields if field.lower == name]
+
+    def first(self, name: bytes) -> bytes | None:
+        """The first value of the field `name` (lower-case)."""
+        return next((field.value for field in self._fields if field.lower == name), None)
+
+    @property
+    def closes(self) -> bool:
+        """A rule set `Connection: close`: the connection that this head goes to closes after this exchange."""
+        return any(field.ours and field.lower == b"connection" and b"close" in tokens(field.value) for field in self._fields)
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """One more field at the end. Raises ValueError if the name is no token."""
+        lower = self._lower(name)
+        self._fields.append(_Field(lower, name, clean_value(value), True))
+
+    def set_header(self, name: bytes, value: bytes) -> None:
+        """This field once, at the end, in the place of all of that name. Raises ValueError if the name is no token."""
+        self.del_header(name)
+        self.add_header(name, value)
+
+    def del_header(self, name: bytes) -> None:
+        """Without the fields of this name."""
+        lower = self._lower(name)
+        self._fields = [field for field in self._fields if field.lower != lower]
+
+    def del_headers_matching(self, matches: Callable[[bytes], bool]) -> None:
+        """Without the fields whose lower-case name matches (`del-header NAME -m beg|end|sub|reg|str`)."""
+        self._forwarded = None
+        self._fields = [field for field in self._fields if not matches(field.lower)]
+
+    def replace_header(self, name: bytes, replace: Replace) -> None:
+        """Each whole value of this name through `replace`."""
+        lower = self._lower(name)
+        for index, field in enumerate(self._fields):
+            if field.lower == lower and (new := replace(field.value)) is not None:
+                self._fields[index] = field._replace(value=clean_value(new))
+
+    def replace_value(self, name: bytes, replace: Replace) -> None:
+        """Each comma-separated member of the values of this name through `replace`."""
+        self.replace_header(name, lambda value: _replace_members(value, replace))
+
+    def _lower(self, name: bytes) -> bytes:
+        if TOKEN_ONLY.fullmatch(name) is None:
+            raise ValueError(f"not a header name: {name!r}")
+        self._forwarded = None
+        return name.lower()
+
+    def _kept(self) -> set[int]:
+        return {index for index, field in enumerate(self._fields) if field.ours}
+
+
+class RequestEditor(HeadEditor):
+    """A request under edit."""
+
+    __slots__ = ("head", "method", "target")
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.head = request
+        self.method = request.method
+        self.target = request.target
+
+    @property
+    def host(self) -> bytes | None:
+        return self.first(b"host") if self.head.host is not None else None
+
+    def set_method(self, method: bytes) -> None:
+        """Another method. Raises ValueError if it is no token."""
+        if TOKEN_ONLY.fullmatch(method) is None:
+            raise ValueError(f"not a method: {method!r}")
+        self._forwarded = None
+        self.method = method
+
+    def set_path(self, path: bytes) -> None:
+        """Another path; the query stays. "?" in it is kept as it is, as HAProxy does."""
+        held = url.split(self.target)
+        self._set_target(bytes(held._replace(path=_rooted(path))))
+
+    def set_pathq(self, pathq: bytes) -> None:
+        """Another path and query."""
+        held = url.split(self.target)
+        self._set_target(bytes(held._replace(path=_rooted(pathq), query=None)))
+
+    def set_query(self, query: bytes) -> None:
+        """Another query, without its "?". An empty one leaves "?" where one was, as HAProxy does."""
+        held = url.split(self.target)
+        if query or held.query is not None:
+            self._set_target(bytes(held._replace(query=query)))
+
+    def set_uri(self, uri: bytes) -> None:
+        """Another whole target. An absolute one sets Host too: the two must agree."""
+        self._set_target(uri)
+        authority = url.split(self.target).authority
+        if authority:
+            self._fields = [
+                field._replace(value=authority, ours=True) if field.lower == b"host" else field for field in self._fields
+            ]
+
+    def set_header(self, name: bytes, value: bytes) -> None:
+        """As HeadEditor.set_header. A Host sets the authority of an absolute target too."""
+        super().set_header(name, value)
+        if name.lower() == b"host":
+            held = url.split(self.target)
+            if held.origin:
+                self._set_target(bytes(held._replace(origin=held.scheme + b"://" + clean_value(value))))
+
+    def _set_target(self, target: bytes) -> None:
+        self._forwarded = None
+        self.target = _clean_target(target)
+
+    @property
+    def forwarded(self) -> bytes:
+        """The cleaned head for a server. See clean.clean_request."""
+        head = self._forwarded
+        if head is None:
+            line = b"%s %s HTTP/1.%d\r\n" % (self.method, self.target, forwarded_version(self.head) - 10)
+            head = self._forwarded = clean_request(self.head, self.fields, line, self._kept())
+        return head
+
+
+class ResponseEditor(HeadEditor):
+    """A response under edit."""
+
+    __slots__ = ("head", "interim", "reason", "status")
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response)
+        self.head = response
+        self.interim = response.interim
+        self.status = response.status
+        self.reason = response.reason
+
+    def set_status(self, status: int, reason: bytes | None = None) -> None:
+        """Another status; its usual reason if none is given. The body stays framed as the server framed it."""
+        self._forwarded = None
+        self.status = status
+        self.reason = reason_of(status) if reason is None else clean_value(reason)
+
+    @property
+    def forwarded(self) -> bytes:
+        """The cleaned head for a client. See clean.clean_response."""
+        head = self._forwarded
+        if head is None:
+            line = b"HTTP/1.1 %d %s\r\n" % (self.status, self.reason)
+            head = self._forwarded = clean_response(self.head, self.fields, line, self._kept())
+        return head
+
+
+def clean_value(value: bytes) -> bytes:
+    """The value as it may stand in a head: control characters become spaces, and none is left at the ends."""
+    return value.translate(CONTROLS_TO_SPACE).strip(b" \t")
+
+
+def _clean_target(target: bytes) -> bytes:
+    """The target with every byte that may not stand in one percent-encoded."""
+    if TARGET_ONLY.fullmatch(target) is not None:
+        return target
+    return _NOT_IN_TARGET.sub(lambda match: b"%%%02X" % match[0][0], target) or b"/"
+
+
+def _rooted(path: bytes) -> bytes:
+    return path if path[:1] == b"/" or path == b"*" else b"/" + path
+
+
+def _replace_members(value: bytes, replace: Replace) -> bytes | None:
+    """The list with each member replaced; None if none was."""
+    members = _MEMBER.findall(value)
+    replaced = [replace(member.strip(b" \t")) for member in members]
+    if all(new is None for new in replaced):
+        return None
+    return b",".join(member if new is None else new for member, new in zip(members, replaced, strict=True))

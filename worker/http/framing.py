@@ -1,0 +1,188 @@
+"""How the body of a message is delimited, and whether its connection lives on. Sans-io.
+
+`special` below is what worker/http/head.py collects of a head: lower-case name -> value, OWS stripped, the values of
+repeated fields joined by ", " in the order received. Joining makes two Content-Length lines and one with a list the same thing,
+as RFC 9110 section 5.3 has it, and makes a second Host line an invalid Host value.
+
+Where RFC 9112 leaves a choice, we do as HAProxy: Content-Length beside chunked is dropped, equal repeated lengths become
+one. `strict=True` refuses both.
+
+Source: RFC 9112 sections 6.1, 6.3, 7 and 9.3; RFC 9110 section 8.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from common.errors import WireError
+
+LENGTH_MAX = 2**63 - 1
+"""Longest Content-Length taken: what peers that count in signed 64 bits still understand."""
+
+_LENGTH_DIGITS_MAX = 19
+
+
+class BodyKind(Enum):
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    CLOSE = "close"  # until the peer closes; responses only
+    TUNNEL = "tunnel"  # no HTTP from here on, both ways
+
+
+class BodyPlan(NamedTuple):
+    """How a body is delimited. length: bytes of a LENGTH body, 0 otherwise."""
+
+    kind: BodyKind
+    length: int = 0
+
+
+NO_BODY = BodyPlan(BodyKind.NONE)
+CHUNKED_BODY = BodyPlan(BodyKind.CHUNKED)
+CLOSE_BODY = BodyPlan(BodyKind.CLOSE)
+TUNNEL_BODY = BodyPlan(BodyKind.TUNNEL)
+
+_PAYLOAD_AMBIGUOUS_IN_10 = frozenset({b"GET", b"HEAD", b"DELETE"})
+
+
+class Framing(NamedTuple):
+    """plan, and what follows from it. faulty: the peer's framing invites two readings: close its connection after this message.
+    drop_length: Content-Length must not be forwarded. single_length: it must be forwarded as one value."""
+
+    plan: BodyPlan
+    faulty: bool = False
+    drop_length: bool = False
+    single_length: bool = False
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """The elements of a comma-separated list, lower-case, without the empty ones. RFC 9110 section 5.6.1."""
+    return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]
+
+
+def keeps_alive(version: int, connection: bytes | None) -> bool:
+    """Whether a message of this version (10 or 11) with this Connection value leaves its connection open. RFC 9112 section 9.3."""
+    if connection is None:
+        return version >= 11
+    options = tokens(connection)
+    return b"close" not in options and (version >= 11 or b"keep-alive" in options)
+
+
+def content_length(value: bytes, *, strict: bool = False) -> int:
+    """The length that a Content-Length value (a list, if the field was repeated) means.
+
+    Raises WireError: empty, not 1*DIGIT, unequal members, above LENGTH_MAX; any list when strict.
+    """
+    if b"," in value:
+        members = {member.strip(b" \t") for member in value.split(b",")}
+        if strict or len(members) > 1:
+            raise WireError("content_length_conflict")
+        value = members.pop()
+    if not (value.isdigit() and len(value) <= _LENGTH_DIGITS_MAX):
+        raise WireError("bad_content_length")
+    length = int(value)
+    if length > LENGTH_MAX:
+        raise WireError("content_length_too_big", 413)
+    return length
+
+
+def request_framing(
+    special: Mapping[bytes, bytes], version: int, method: bytes, *, strict: bool = False, payload_with_any_method: bool = False
+) -> Framing:
+    """Framing of a request. RFC 9112 section 6.3, items 3 to 7.
+
+    payload_with_any_method: HAProxy's `h1-accept-payload-with-any-method`: take a body in an HTTP/1.0 GET, HEAD or DELETE.
+    Raises WireError: 400, 413 for such a body, 422 for a transfer coding that we do not decode.
+    """
+    length = special.get(b"content-length")
+    coding = special.get(b"transfer-encoding")
+    if coding is not None:
+        framing = _chunked(coding, length, version, strict=strict)
+    elif length is not None:
+        framing = Framing(BodyPlan(BodyKind.LENGTH, content_length(length, strict=strict)), single_length=b"," in length)
+        if not framing.plan.length:
+            return framing._replace(plan=NO_BODY)
+    else:
+        return Framing(NO_BODY)
+    if method == b"CONNECT":
+        raise WireError("connect_with_body")
+    if version < 11 and method in _PAYLOAD_AMBIGUOUS_IN_10 and not payload_with_any_method:
+        raise WireError("payload_not_expected", 413)
+    return framing
+
+
+def response_framing(
+    special: Mapping[bytes, bytes], version: int, status: int, method: bytes, *, upgrade: bool = False, strict: bool = False
+) -> Framing:
+    """Framing of a response to `method`. RFC 9112 section 6.3, items 1 to 8. upgrade: the request asked for one.
+
+    Raises WireError (502) also for a 101 that nobody asked for and for a transfer coding other than chunked: we could neither decode
+    it nor may we pass on a coding that the client did not offer to take.
+    """
+    try:
+        return _response_framing(special, version, status, method, upgrade=upgrade, strict=strict)
+    except WireError as error:
+        raise WireError(error.slug, 502) from None
+
+
+def _response_framing(
+    special: Mapping[bytes, bytes], version: int, status: int, method: bytes, *, upgrade: bool, strict: bool
+) -> Framing:
+    length = special.get(b"content-length")
+    coding = special.get(b"transfer-encoding")
+    if status == 101:
+        if not upgrade:
+            raise WireError("unexpected_101")
+        return Framing(TUNNEL_BODY, drop_length=length is not None)
+    if method == b"CONNECT" and 200 <= status < 300:
+        return Framing(TUNNEL_BODY, drop_length=length is not None)
+    if status < 200 or status == 204:  # neither field belongs here: forwarding them would make a body of what follows
+        return Framing(NO_BODY, drop_length=length is not None, faulty=coding is not None)
+    if coding is not None:
+        framing = _chunked(coding, length, version, strict=strict)
+    elif length is not None:
+        framing = Framing(BodyPlan(BodyKind.LENGTH, content_length(length)), single_length=b"," in length)
+    else:
+        framing = Framing(CLOSE_BODY)
+    if method == b"HEAD" or status == 304 or (framing.plan.kind is BodyKind.LENGTH and not framing.plan.length):
+        return framing._replace(plan=NO_BODY)
+    return framing
+
+
+def _chunked(coding: bytes, length: bytes | None, version: int, *, strict: bool) -> Framing:
+    """Framing of a message with Transfer-Encoding. Only a lone `chunked` is decoded here. RFC 9112 sections 6.1 and 6.3."""
+    if coding.lower() != b"chunked":
+        codings = [part.strip(b" \t") for part in coding.lower().split(b",")]
+        if codings[-1] != b"chunked":
+            raise WireError("chunked_not_last")
+        if codings.count(b"chunked") > 1:
+            raise WireError("chunked_twice")
+        raise WireError("unknown_transfer_coding", 422)
+    if strict and (length is not None or version < 11):
+        raise WireError("length_and_chunked" if length is not None else "chunked_in_http10")
+    if length is not None:
+        content_length(length)  # it will be dropped, but a nonsense length is still an attack
+    return Framing(CHUNKED_BODY, faulty=length is not None or version < 11, drop_length=length is not None)
+
+
+class KeepAlive(NamedTuple):
+    """What a server's `Keep-Alive: timeout=5, max=100` promises; None = not said. RFC 2068 section 19.7.1."""
+
+    timeout_s: float | None = None
+    requests_left: int | None = None
+
+
+def keep_alive_hints(value: bytes | None) -> KeepAlive:
+    """Reads a Keep-Alive value. Parameters that are not plain numbers are ignored: it is a hint, not framing."""
+    timeout_s: float | None = None
+    requests_left: int | None = None
+    for parameter in tokens(value or b""):
+        name, _, number = parameter.partition(b"=")
+        if number.isdigit() and len(number) < 10:
+            if name == b"timeout":
+                timeout_s = float(int(number))
+            elif name == b"max":
+                requests_left = int(number)
+    return KeepAlive(timeout_s, requests_left)

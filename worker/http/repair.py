@@ -1,0 +1,214 @@
+"""Heads that the strict grammar does not match: not complete yet, repairable, or refused with a reason. Sans-io. Cold path.
+
+RFC 9112 lets a recipient repair a few things, and HAProxy does; each repair here ends in a head that the strict grammar accepts,
+and only that normalised head is ever forwarded:
+
+- empty lines before a request (section 2.2);
+- lines that end in LF alone (section 2.2);
+- several SP or HTAB between the parts of the request line (section 3);
+- folded field lines: the fold becomes one SP (section 5.2);
+- control characters other than NUL, CR and LF in a field value (RFC 9110 section 5.5) become one SP each, but in the fields
+  that mean something for the message itself they are refused: SP there would be OWS, and a nonsense length a length;
+- HTTP/1.2 to 1.9, which mean 1.1 (RFC 9110 section 2.5).
+
+`strict` refuses all of these but the empty lines. `accept_invalid` (`option accept-invalid-http-request` and `-response`) has
+h11 read what is left.
+
+Refused at once, complete or not: a first line that can no longer become one. Otherwise a TLS hello sent to a plain port
+would wait for the request timeout.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from common.errors import WireError
+from worker.http import lenient
+from worker.http.grammar import (
+    CONTROLS_TO_SPACE,
+    HEAD_END,
+    HTTP_VERSION,
+    REQUEST_LINE_BEGUN,
+    SPECIAL_FIELDS,
+    STATUS_LINE_BEGUN,
+    TARGET_ONLY,
+    TOKEN_ONLY,
+    TOLERANT_FIELD_LINE,
+    TOLERANT_REQUEST_LINE,
+    TOLERANT_STATUS_LINE,
+)
+
+
+class Repaired(NamedTuple):
+    """A complete head in the strict spelling. end: index behind what was received for it. invalid: only h11 could read it, so its
+    target and values may hold what the strict grammar does not."""
+
+    raw: bytes
+    end: int
+    invalid: bool = False
+
+
+def repair_request(data: bytes, start: int, head_bytes_max: int, *, strict: bool, accept_invalid: bool) -> Repaired | None:
+    """The head at `start`, repaired; None when it is not complete and may still become one. Raises WireError."""
+    begin = _skip_empty_lines(data, start)
+    match = HEAD_END.search(data, begin)
+    if match is None:
+        _check_unfinished_request(data, start, begin, head_bytes_max, accept_invalid=accept_invalid)
+        return None
+    head, end = data[begin : match.start() + 1], match.end()
+    if end - start > head_bytes_max:
+        raise WireError("head_too_big", 414 if head.find(b"\n") > head_bytes_max else 431)
+    try:
+        return Repaired(_read_request(head, data[match.start() : end], strict=strict), end)
+    except WireError:
+        raw = lenient.read_request(data[begin:end]) if accept_invalid and not strict else None
+        if raw is None:
+            raise
+        return Repaired(raw, end, invalid=True)
+
+
+def repair_response(data: bytes, start: int, head_bytes_max: int, *, strict: bool, accept_invalid: bool) -> Repaired | None:
+    """The head at `start`, repaired; None when it is not complete and may still become one. Raises WireError (502)."""
+    match = HEAD_END.search(data, start)
+    if match is None:
+        begun, found, _ = data[start : start + head_bytes_max].partition(b"\n")
+        if found:
+            _read_status_line(begun)
+        elif STATUS_LINE_BEGUN.fullmatch(begun) is None:
+            raise WireError("bad_status_line", 502)
+        if len(data) - start > head_bytes_max:
+            raise WireError("head_too_big", 502)
+        return None
+    head, end = data[start : match.start() + 1], match.end()
+    if end - start > head_bytes_max:
+        raise WireError("head_too_big", 502)
+    try:
+        return Repaired(_read_response(head, data[match.start() : end], strict=strict), end)
+    except WireError as error:
+        raw = lenient.read_response(data[start:end]) if accept_invalid and not strict else None
+        if raw is None:
+            raise WireError(error.slug, 502) from None
+        return Repaired(raw, end, invalid=True)
+
+
+def _skip_empty_lines(data: bytes, at: int) -> int:
+    """The index of the first byte that does not belong to an empty line."""
+    while data[at : at + 1] == b"\n" or data[at : at + 2] == b"\r\n":
+        at += 1 if data[at] == 0x0A else 2
+    return at
+
+
+def _check_unfinished_request(data: bytes, start: int, begin: int, head_bytes_max: int, *, accept_invalid: bool) -> None:
+    """Raises WireError if these bytes cannot become an acceptable head. Looks at no more than the first line."""
+    if len(data) - start > head_bytes_max:
+        raise WireError("head_too_big", 431 if data.find(b"\n", begin, begin + head_bytes_max) >= 0 else 414)
+    line, found, _ = data[begin:].partition(b"\n")
+    if accept_invalid:
+        return
+    if found:
+        _read_request_line(line.removesuffix(b"\r"))
+    elif line != b"\r" and REQUEST_LINE_BEGUN.fullmatch(line) is None:
+        raise WireError("bad_request_line")
+
+
+def _read_request(head: bytes, ending: bytes, *, strict: bool) -> bytes:
+    """The head in the strict spelling. head: its lines, the last with its LF; ending: from that LF to the end of the empty line."""
+    first, *rest = _lines(head, ending, strict=strict)
+    method, target, version = _read_request_line(first)
+    line = b"%s %s HTTP/1.%d" % (method, target, version - 10)
+    if strict and (b"\t" in first or first.count(b" ") != 2):
+        raise WireError("bad_request_line")
+    return line + b"\r\n" + _field_lines(_read_fields(rest, strict=strict))
+
+
+def _read_request_line(line: bytes) -> tuple[bytes, bytes, int]:
+    match = TOLERANT_REQUEST_LINE.fullmatch(line)
+    if match is None:
+        method, _, rest = line.partition(b" ")
+        raise WireError("bad_method" if TOKEN_ONLY.fullmatch(method) is None else "bad_request_line" if b" " in rest else "version_missing")
+    method, target, name = match.groups()
+    version = _version(name, 505)
+    if TARGET_ONLY.fullmatch(target) is None:
+        raise WireError("bad_target")
+    return method, target, version
+
+
+def _version(name: bytes, unsupported: int) -> int:
+    """10 or 11. Raises WireError: 400 if this is no HTTP version, `unsupported` if it is one that cannot be served here."""
+    match = HTTP_VERSION.fullmatch(name)
+    if match is None:
+        raise WireError("bad_version")
+    major, minor = match.groups()
+    if major != b"1":
+        raise WireError("version_not_supported", unsupported)
+    return 10 if minor == b"0" else 11
+
+
+def _read_response(head: bytes, ending: bytes, *, strict: bool) -> bytes:
+    first, *rest = _lines(head, ending, strict=strict)
+    status, reason, version = _read_status_line(first)
+    return b"HTTP/1.%d %s %s\r\n" % (version - 10, status, reason) + _field_lines(_read_fields(rest, strict=strict))
+
+
+def _read_status_line(line: bytes) -> tuple[bytes, bytes, int]:
+    match = TOLERANT_STATUS_LINE.fullmatch(line.removesuffix(b"\r"))
+    if match is None:
+        raise WireError("bad_status_line", 502)
+    name, status, reason = match.groups()
+    return status, reason or b"", _version(name, 502)
+
+
+def _lines(head: bytes, ending: bytes, *, strict: bool) -> list[bytes]:
+    """The lines without their ends. Raises WireError for CR elsewhere; when strict, for an LF without CR."""
+    lines = head[:-1].split(b"\n")
+    ends_in_crlf = [line.endswith(b"\r") for line in lines]
+    if strict and not (all(ends_in_crlf) and ending == b"\n\r\n"):
+        raise WireError("bare_lf")
+    lines = [line.removesuffix(b"\r") for line in lines]
+    if any(b"\r" in line for line in lines):
+        raise WireError("bare_cr")
+    return lines
+
+
+def _read_fields(lines: list[bytes], *, strict: bool) -> list[tuple[bytes, bytes]]:
+    fields: list[tuple[bytes, bytes]] = []
+    for line in lines:
+        if line[:1] in (b" ", b"\t"):
+            if not fields:
+                raise WireError("space_before_first_field")
+            if strict:
+                raise WireError("folded_field")
+            name, value = fields[-1]
+            fields[-1] = (name, (value + b" " + _clean_value(name, line, strict=strict)).strip(b" \t"))
+            continue
+        match = TOLERANT_FIELD_LINE.fullmatch(line)
+        if match is None:
+            raise WireError(_field_fault(line))
+        fields.append((match[1], _clean_value(match[1], match[2], strict=strict)))
+    return fields
+
+
+def _clean_value(name: bytes, value: bytes, *, strict: bool) -> bytes:
+    """The value without OWS and control characters."""
+    value = value.strip(b" \t")
+    cleaned = value.translate(CONTROLS_TO_SPACE)
+    if cleaned != value and (strict or SPECIAL_FIELDS.match(b"\n" + name + b":") is not None):
+        raise WireError("control_in_field")
+    return cleaned
+
+
+def _field_fault(line: bytes) -> str:
+    """Why this is no field line: a slug."""
+    name, colon, value = line.partition(b":")
+    if not colon:
+        return "field_without_colon"
+    if not name:
+        return "empty_field_name"
+    if TOKEN_ONLY.fullmatch(name.rstrip(b" \t")) is None:
+        return "bad_field_name"
+    return "nul_in_field" if b"\x00" in value else "space_before_colon"
+
+
+def _field_lines(fields: list[tuple[bytes, bytes]]) -> bytes:
+    """The fields and the empty line."""
+    return b"".join([name + b": " + value + b"\r\n" for name, value in fields]) + b"\r\n"
