@@ -8,7 +8,8 @@ Written: one line in which `|` stands for CRLF, e.g. `GET / HTTP/1.1|Host: a||`.
     ...          (a line of its own) fields that are not named may come too; without it the set is exact
 
 Field names compare without case and the order of different fields is free: HAProxy 2.6 writes names in lower case and
-appends its own fields at the end, which a proxy may. Several fields of one name keep their order. Bodies compare after
+appends its own fields at the end, which a proxy may. Several fields of one name keep their order. A body may be `*` or
+`~RE` too. Bodies compare after
 their transfer coding is removed, because a proxy may cut chunks anew.
 
 This reader is deliberately simple and separate from ours: it is the other side's opinion.
@@ -100,7 +101,7 @@ def differences(got: Message, wanted: Message, *, exact: bool) -> list[str]:
             found.append(f"{name!r} is {have}, not {want}")
     if exact and (extra := [field for field in got.fields if field[0] not in names]):
         found.append(f"fields that nobody expects: {extra}")
-    if got.body != wanted.body:
+    if not _body_matches(got.body, wanted.body):
         found.append(f"body {_short(got.body)}, not {_short(wanted.body)}")
     if got.trailers != wanted.trailers:
         found.append(f"trailers {got.trailers}, not {wanted.trailers}")
@@ -161,6 +162,12 @@ def _length(message: Message, method: str) -> int:
     if lengths:
         return int(lengths[0])
     return -1 if message.start.startswith("HTTP/") else 0
+
+
+def _body_matches(got: bytes, wanted: bytes) -> bool:
+    if wanted == b"*":
+        return True
+    return re.fullmatch(wanted[1:], got, re.DOTALL) is not None if wanted.startswith(b"~") else got == wanted
 
 
 def _short(data: bytes) -> str:

@@ -69,7 +69,7 @@ class Scene:
 
 def parse(story: str) -> list[Step]:
     steps = []
-    lines = [line.strip() for line in re.sub(r"\n\s*\|", "|", story).splitlines()]
+    lines = [line.lstrip() for line in re.sub(r"\n\s*\|", "|", story).splitlines()]
     for number, line in enumerate((line for line in lines if line and not line.startswith("#")), start=1):
         if line.startswith("wait "):
             steps.append(Step(number, "", "wait", line[5:]))
