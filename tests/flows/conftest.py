@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import need
+from tests.flows import certificates
 from tests.flows.harness import Flow
 from tests.flows.programs import BY_NAME, PROGRAMS, Program
 
@@ -26,8 +26,6 @@ def module_flow(request: pytest.FixtureRequest, program: Program, tmp_path_facto
     """One running program for all tests of a module. The module's `configuration(program_name)` says what it runs."""
     configuration: Callable[[str], str] = request.module.configuration
     folder = tmp_path_factory.mktemp(program.name)
-    prepare: Callable[[Path], None] | None = getattr(request.module, "prepare", None)
-    if prepare:
-        prepare(folder)
+    certificates.put_into(folder)
     with Flow(folder, (program, configuration(program.name))) as flow:
         yield flow

@@ -106,10 +106,19 @@ class Flow:
         return self.places.server(name)
 
     def port(self, name: str) -> int:
-        return self.places.address(name)[1]
+        return self.places.port(name)
 
-    def play(self, story: str, *, name: str = "", tls: ssl.SSLContext | None = None, server_name: str | None = "localhost") -> None:
-        """Plays a story. name: of the scenario whose places (`NAME.client`, `NAME.server`) and log lines it uses."""
+    def play(
+        self,
+        story: str,
+        *,
+        name: str = "",
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = "localhost",
+        server_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Plays a story. name: of the scenario whose places (`NAME.client`, `NAME.server`) and log lines it uses.
+        tls: what clients speak; server_tls: what servers speak; None: nothing."""
         __tracebackhide__ = True
         prefix = f"{name}." if name else ""
 
@@ -119,7 +128,7 @@ class Flow:
             peer.name = actor
             return peer
 
-        play(story, Scene(open_client, lambda kind: self.server(prefix + kind), self.log, name))
+        play(story, Scene(open_client, lambda kind: self.server(prefix + kind), self.log, name, server_tls))
 
     def _start_tier(self, program: Program, text: str, number: int) -> None:
         config = self.folder / f"{program.name}-{number}.cfg"

@@ -17,6 +17,8 @@ from collections.abc import Callable
 
 DEADLINE_S = 5.0
 
+Address = tuple[str, int] | str | bytes  # TCP, a socket path, an abstract name
+
 
 class Peer:
     """One connection of ours with the program, on either side of it."""
@@ -143,7 +145,7 @@ class Listener:
         self._socket.close()
 
 
-def connect(address: tuple[str, int] | str | bytes, name: str = "client", *, deadline_s: float = DEADLINE_S) -> Peer:
+def connect(address: Address, name: str = "client", *, deadline_s: float = DEADLINE_S) -> Peer:
     if isinstance(address, tuple):
         return Peer(socket.create_connection(address, deadline_s), name)
     connected = socket.socket(socket.AF_UNIX)
@@ -153,13 +155,13 @@ def connect(address: tuple[str, int] | str | bytes, name: str = "client", *, dea
 
 
 def connect_tls(
-    address: tuple[str, int], context: ssl.SSLContext, *, server_name: str | None = "localhost", name: str = "client"
+    address: Address, context: ssl.SSLContext, *, server_name: str | None = "localhost", name: str = "client"
 ) -> Peer:
     plain = connect(address, name)
     return Peer(context.wrap_socket(plain.socket, server_hostname=server_name), name)
 
 
-def refuses(address: tuple[str, int] | str | bytes) -> bool:
+def refuses(address: Address) -> bool:
     """True if a connection there is refused now."""
     try:
         connect(address, deadline_s=1.0).reset()

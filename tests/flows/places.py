@@ -6,9 +6,11 @@ A configuration text names what it needs, and gets it when the flow starts:
     <port:web>     the port alone, of the same place
     <fd:web>       the number of an inherited descriptor that already listens; the program gets it at exec
     <unix:web>     a socket path in the flow's own folder
-    <abns:web>     an abstract name with our pid in it, to write after `abns@` or `abnsz@`
+    <abns:web>     an abstract name with our pid in it, to write after `abns@` (padded, as HAProxy does)
+    <abnsz:web>    the same for `abnsz@` (exact length)
     <server:app>   "127.0.0.1:PORT" of a scripted server of ours, which listens from the start
     <serverport:app>  its port alone
+    <unixserver:app>, <abnsserver:app>  a scripted server at a socket path or a padded abstract name
     <full:app>     "127.0.0.1:PORT" of a server whose backlog is full: connecting to it hangs
     <refused:app>  "127.0.0.1:PORT" that refuses connections
     <log>          "127.0.0.1:PORT" of the flow's syslog receiver
@@ -30,11 +32,13 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from tests.flows.peers import Listener
+from tests.flows.peers import Address, Listener
 from tests.flows.syslog import SyslogReceiver
 
 _PLACE = re.compile(r"<([a-z]+)(?::([\w./-]+))?>")
 _flows = count(1)
+
+SUN_PATH_BYTES = 108
 
 
 class Places:
@@ -46,15 +50,19 @@ class Places:
         self.servers: dict[str, Listener] = {}
         self._tag = f"flow-{os.getpid()}-{next(_flows)}"
         self._sockets: dict[tuple[str, str], socket.socket] = {}
+        self._local: dict[str, Address] = {}
         self._fillers: list[socket.socket] = []
         self._makers: dict[str, Callable[[str], str]] = {
             "listen": lambda name: f"127.0.0.1:{self._port('listen', name)}",
             "port": lambda name: str(self._port("listen", name)),
             "fd": lambda name: str(self._inherited(name).fileno()),
-            "unix": lambda name: str(self.path(f"{name}.sock")),
-            "abns": self.abstract_name,
+            "unix": self._unix,
+            "abns": lambda name: self._abstract(name, padded=True),
+            "abnsz": lambda name: self._abstract(name, padded=False),
             "server": lambda name: f"127.0.0.1:{self.server(name).port}",
             "serverport": lambda name: str(self.server(name).port),
+            "unixserver": self._unix_server,
+            "abnsserver": self._abstract_server,
             "full": lambda name: f"127.0.0.1:{self._full(name)}",
             "refused": lambda name: f"127.0.0.1:{self._port('refused', name)}",
             "file": lambda name: str(self.path(name)),
@@ -71,18 +79,25 @@ class Places:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def abstract_name(self, name: str) -> str:
-        return f"{self._tag}-{name}"
-
-    def address(self, name: str) -> tuple[str, int]:
-        """Where a client reaches `<listen:NAME>` or `<fd:NAME>`."""
+    def address(self, name: str) -> Address:
+        """Where a client reaches `<listen:NAME>`, `<fd:NAME>`, `<unix:NAME>`, `<abns:NAME>` or `<abnsz:NAME>`."""
+        if name in self._local:
+            return self._local[name]
         found = self._sockets.get(("listen", name)) or self._sockets[("fd", name)]
         host, port = found.getsockname()
         return host, port
 
+    def move(self, name: str, address: Address) -> None:
+        """Says that `<port:NAME>` is bound at another address than 127.0.0.1."""
+        self._local[name] = address
+
     def listens(self) -> list[str]:
         """The names of all `<listen:…>` places."""
         return [name for kind, name in self._sockets if kind == "listen"]
+
+    def port(self, name: str) -> int:
+        """The port of `<listen:NAME>` or `<port:NAME>`."""
+        return self._port("listen", name)
 
     def server(self, name: str) -> Listener:
         if name not in self.servers:
@@ -112,6 +127,25 @@ class Places:
             self._sockets[kind, name] = reserved
         port: int = self._sockets[kind, name].getsockname()[1]
         return port
+
+    def _unix(self, name: str) -> str:
+        self._local[name] = str(self.path(f"{name}.sock"))
+        return str(self._local[name])
+
+    def _abstract(self, name: str, *, padded: bool) -> str:
+        short = f"{self._tag}-{name}"
+        self._local[name] = b"\0" + short.encode().ljust(SUN_PATH_BYTES - 1 if padded else 0, b"\0")
+        return short
+
+    def _unix_server(self, name: str) -> str:
+        path = str(self.path(f"{name}.sock"))
+        self.servers[name] = Listener(path)
+        return path
+
+    def _abstract_server(self, name: str) -> str:
+        short = f"{self._tag}-{name}"
+        self.servers[name] = Listener(b"\0" + short.encode().ljust(SUN_PATH_BYTES - 1, b"\0"))
+        return short
 
     def _inherited(self, name: str) -> socket.socket:
         if ("fd", name) not in self._sockets:

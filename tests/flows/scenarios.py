@@ -1,20 +1,20 @@
 """Scenarios: a `listen` section and a story each, many of them on one started program.
 
-A scenario's places are private to it: `<listen:client>` in its lines means the place `NAME.client`, and so on. Sections
-carry the scenario's name, so its log lines are found by it.
+A scenario's places are private to it: `<listen:client>` in its lines means the place `NAME.client`, and so on; only files
+are shared. Sections carry the scenario's name, so its log lines are found by it.
 """
 
 from __future__ import annotations
 
 import re
-import ssl
 from dataclasses import dataclass
 
 import pytest
 
+from tests.flows import certificates
 from tests.flows.harness import Flow
 
-_PRIVATE = re.compile(r"<(listen|port|fd|unix|abns|server|serverport|full|refused|file):")
+_PRIVATE = re.compile(r"<(listen|port|fd|unix|abns|abnsz|server|serverport|unixserver|abnsserver|full|refused):")
 
 _SECTION = """
 listen {name}
@@ -30,6 +30,7 @@ class Scenario:
     bind: words after the address. config: whole sections instead of the usual one ({name} is replaced).
     unlike_haproxy: why Usher deliberately does something else here. With HAProxy the story must then fail, or the mark is stale.
     only_usher: why HAProxy 2.6 cannot even read the section; it is left out there.
+    tls, server_name: clients speak TLS and ask for that name. server_tls: scripted servers do. See certificates.py.
     """
 
     name: str
@@ -40,8 +41,9 @@ class Scenario:
     config: str = ""
     unlike_haproxy: str = ""
     only_usher: str = ""
-    tls: ssl.SSLContext | None = None
+    tls: bool = False
     server_name: str | None = "localhost"
+    server_tls: bool = False
 
     def section(self) -> str:
         text = self.config or _SECTION.replace("{lines}", self.lines.strip()).replace("{servers}", self.servers.strip())
@@ -55,9 +57,15 @@ class Scenario:
             pytest.skip(self.only_usher)
         if on_haproxy and self.unlike_haproxy:
             with pytest.raises(AssertionError):
-                flow.play(self.story, name=self.name, tls=self.tls, server_name=self.server_name)
+                self._play(flow)
             return
-        flow.play(self.story, name=self.name, tls=self.tls, server_name=self.server_name)
+        self._play(flow)
+
+    def _play(self, flow: Flow) -> None:
+        __tracebackhide__ = True
+        client_tls = certificates.client_context(flow.folder) if self.tls else None
+        server_tls = certificates.server_context(flow.folder) if self.server_tls else None
+        flow.play(self.story, name=self.name, tls=client_tls, server_name=self.server_name, server_tls=server_tls)
 
     def __str__(self) -> str:
         return self.name

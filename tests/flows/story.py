@@ -25,7 +25,7 @@ Steps with `>>`, what arrives:
     >> connect       a connection arrives, with or without bytes
 A line that begins with `|` goes on with the one before. `#` begins a comment.
 
-And `log >> REGEX`: a line in the log of this listener. `wait N`: a stimulus, never a synchronisation.
+And `log >> REGEX`: a line in the log that matches after this listener's name (or, with ^, from its beginning). `wait N`: a stimulus, never a synchronisation.
 
 At the end no connection may be left that the story does not know of.
 """
@@ -33,6 +33,7 @@ At the end no connection may be left that the story does not know of.
 from __future__ import annotations
 
 import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class Scene:
     server: Callable[[str], Listener]
     log: SyslogReceiver
     log_name: str
+    server_tls: ssl.SSLContext | None = None
     peers: dict[str, Peer] = field(default_factory=dict)
     methods: dict[str, list[str]] = field(default_factory=dict)
 
@@ -104,7 +106,8 @@ def _play_step(step: Step, scene: Scene) -> None:
     if step.verb == "wait":
         time.sleep(float(step.text))
     elif step.actor == "log":
-        scene.log.expect(f"(?:{scene.log_name}[ ~/]).*(?:{step.text})" if scene.log_name else step.text)
+        anywhere = step.text.startswith("^") or not scene.log_name
+        scene.log.expect(step.text if anywhere else f"{scene.log_name}[ ~/].*(?:{step.text})")
     elif step.verb == ">>":
         _receive_step(step, _peer(step.actor, scene), scene)
     else:
@@ -151,8 +154,13 @@ def _receive_step(step: Step, peer: Peer, scene: Scene) -> None:
 def _peer(actor: str, scene: Scene) -> Peer:
     if actor not in scene.peers:
         kind = _kind(actor)
-        scene.peers[actor] = scene.connect(actor) if kind == "client" else scene.server(kind).accept(actor)
+        scene.peers[actor] = scene.connect(actor) if kind == "client" else _accept(actor, scene)
     return scene.peers[actor]
+
+
+def _accept(actor: str, scene: Scene) -> Peer:
+    peer = scene.server(_kind(actor)).accept(actor)
+    return Peer(scene.server_tls.wrap_socket(peer.socket, server_side=True), actor) if scene.server_tls else peer
 
 
 def _kind(actor: str) -> str:
