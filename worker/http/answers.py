@@ -41,7 +41,7 @@ class Answer:
 
     def response(self) -> Response:
         """A Response to edit (ResponseEditor). Its body is not framed here: `render` puts the bytes behind the head."""
-        return Response(self.head(), self.status, self.reason, 11, {}, NO_BODY, True, True, False)
+        return Response(self.head(), self.status, self.reason, 11, {}, NO_BODY, True)
 
     def render(self, version: int = 11, *, keep: bool = True, head_only: bool = False, head: bytes | None = None) -> bytes:
         """The bytes for a client of this version. head_only: it asked by HEAD. head: the edited one, if rules edited it."""

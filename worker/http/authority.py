@@ -26,6 +26,9 @@ _AUTHORITY = re.compile(
     rb"|\[(?:[0-9A-Fa-f:.]++|[vV][0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+;=:]++)\])"
     rb"(?::([0-9]{0,5}+))?+"
 )
+PLAIN_HOST = re.compile(rb"[0-9A-Za-z][0-9A-Za-z\-.]*+(?::[0-9]{1,4}+)?+")
+"""Most Host values there are, seen quickly. What it does not match, parse_authority judges."""
+
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?]*+)(.*+)")
 _DEFAULT_PORTS = {b"http": b"80", b"https": b"443"}
 

@@ -15,12 +15,40 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from worker.http.framing import CHUNKED_BODY, content_length, tokens
+from worker.http.framing import CHUNKED_BODY, TUNNEL_BODY, content_length, tokens
 from worker.http.head import Head, Request, Response
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings"})
 _NEVER_REMOVED = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_GOING_ON = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+"""Those of grammar.SPECIAL_FIELDS that concern the next connection too."""
+_NAMING_NO_FIELD = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
+"""Usual Connection values. Only "Keep-Alive" is a field as well, and one that would be among SPECIAL_FIELDS."""
+_MEANINGLESS_WITHOUT_BODY = frozenset({b"content-length", b"transfer-encoding"})
 _MEANINGLESS_FROM_10 = frozenset({b"expect"})
+
+
+def forwarded_request(request: Request) -> bytes:
+    """The whole head as it goes to a server: `raw` itself where nothing ends here."""
+    return _quickly(request) or clean_request(request, request.fields)
+
+
+def forwarded_response(response: Response) -> bytes:
+    """As forwarded_request, for a client."""
+    return _quickly(response) or clean_response(response, response.fields)
+
+
+def _quickly(head: Head) -> bytes | None:
+    """For nearly all heads: `raw`, or `raw` without its one Connection line. None if there is more to do."""
+    if head.version < 11 or not head.length_as_is:
+        return None
+    ending_here = head.special.keys() - _GOING_ON
+    if not ending_here:
+        return head.raw
+    if len(ending_here) > 1 or head.special.get(b"connection") not in _NAMING_NO_FIELD:
+        return None
+    before, found, after = head.raw.partition(b"\r\nConnection: " + head.special[b"connection"] + b"\r\n")
+    return before + b"\r\n" + after if found else None
 
 
 def clean_request(
@@ -54,8 +82,8 @@ def clean_response(
     if start_line is None:
         start_line = b"HTTP/1.1 %d %s\r\n" % (response.status, response.reason)
     removed = _removed(response)
-    if response.status < 200 or response.status == 204:
-        removed |= {b"content-length", b"transfer-encoding"}
+    if response.status < 200 or response.status == 204 or response.body is TUNNEL_BODY:
+        removed |= _MEANINGLESS_WITHOUT_BODY
     ending = b""
     if response.upgrade is not None:
         ending = b"connection: upgrade\r\nupgrade: " + response.upgrade + b"\r\n"

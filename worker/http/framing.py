@@ -47,14 +47,18 @@ TUNNEL_BODY = BodyPlan(BodyKind.TUNNEL)
 _PAYLOAD_AMBIGUOUS_IN_10 = frozenset({b"GET", b"HEAD", b"DELETE"})
 
 
-class Framing(NamedTuple):
-    """plan, and what follows from it. faulty: the peer's framing invites two readings: close its connection after this message.
-    drop_length: Content-Length must not be forwarded. single_length: it must be forwarded as one value."""
+Framing = tuple[BodyPlan, bool, bool]
+"""(plan, faulty, length_as_is). A bare tuple: one is made for each head that is not known.
 
-    plan: BodyPlan
-    faulty: bool = False
-    drop_length: bool = False
-    single_length: bool = False
+faulty: the peer's framing invites two readings: close its connection after this message. length_as_is: a Content-Length, if
+any, may be forwarded as it was received; False: it must be dropped, or become one value.
+"""
+
+_NO_FRAMING: Framing = (NO_BODY, False, True)
+_CLOSE_FRAMING: Framing = (CLOSE_BODY, False, True)
+
+_CONNECTION_OPTIONS = {b"keep-alive": (True, True), b"close": (False, False), b"Keep-Alive": (True, True), b"Close": (False, False)}
+"""Usual Connection values -> whether the connection stays open in 1.0 and in 1.1."""
 
 
 def tokens(value: bytes) -> list[bytes]:
@@ -66,6 +70,9 @@ def keeps_alive(version: int, connection: bytes | None) -> bool:
     """Whether a message of this version (10 or 11) with this Connection value leaves its connection open. RFC 9112 section 9.3."""
     if connection is None:
         return version >= 11
+    usual = _CONNECTION_OPTIONS.get(connection)
+    if usual is not None:
+        return usual[version >= 11]
     options = tokens(connection)
     return b"close" not in options and (version >= 11 or b"keep-alive" in options)
 
@@ -75,6 +82,8 @@ def content_length(value: bytes, *, strict: bool = False) -> int:
 
     Raises WireError: empty, not 1*DIGIT, unequal members, above LENGTH_MAX; any list when strict.
     """
+    if len(value) < _LENGTH_DIGITS_MAX and value.isdigit():  # nearly always
+        return int(value)
     if b"," in value:
         members = {member.strip(b" \t") for member in value.split(b",")}
         if strict or len(members) > 1:
@@ -89,7 +98,7 @@ def content_length(value: bytes, *, strict: bool = False) -> int:
 
 
 def request_framing(
-    special: Mapping[bytes, bytes], version: int, method: bytes, *, strict: bool = False, payload_with_any_method: bool = False
+    special: Mapping[bytes, bytes], version: int, method: bytes, strict: bool = False, payload_with_any_method: bool = False
 ) -> Framing:
     """Framing of a request. RFC 9112 section 6.3, items 3 to 7.
 
@@ -101,11 +110,11 @@ def request_framing(
     if coding is not None:
         framing = _chunked(coding, length, version, strict=strict)
     elif length is not None:
-        framing = Framing(BodyPlan(BodyKind.LENGTH, content_length(length, strict=strict)), single_length=b"," in length)
-        if not framing.plan.length:
-            return framing._replace(plan=NO_BODY)
+        framing = _with_length(length, strict=strict)
+        if framing[0] is NO_BODY:
+            return framing
     else:
-        return Framing(NO_BODY)
+        return _NO_FRAMING
     if method == b"CONNECT":
         raise WireError("connect_with_body")
     if version < 11 and method in _PAYLOAD_AMBIGUOUS_IN_10 and not payload_with_any_method:
@@ -114,41 +123,50 @@ def request_framing(
 
 
 def response_framing(
-    special: Mapping[bytes, bytes], version: int, status: int, method: bytes, *, upgrade: bool = False, strict: bool = False
+    special: Mapping[bytes, bytes], version: int, status: int, method: bytes, upgrade: bool = False, strict: bool = False
 ) -> Framing:
     """Framing of a response to `method`. RFC 9112 section 6.3, items 1 to 8. upgrade: the request asked for one.
 
     Raises WireError (502) also for a 101 that nobody asked for and for a transfer coding other than chunked: we could neither decode
     it nor may we pass on a coding that the client did not offer to take.
     """
-    try:
-        return _response_framing(special, version, status, method, upgrade=upgrade, strict=strict)
-    except WireError as error:
-        raise WireError(error.slug, 502) from None
-
-
-def _response_framing(
-    special: Mapping[bytes, bytes], version: int, status: int, method: bytes, *, upgrade: bool, strict: bool
-) -> Framing:
     length = special.get(b"content-length")
     coding = special.get(b"transfer-encoding")
+    if status < 200 or status == 204 or method == b"CONNECT":
+        bodyless = _without_body_fields(length, coding, status, method, upgrade)
+        if bodyless is not None:
+            return bodyless
+    try:
+        if coding is not None:
+            framing = _chunked(coding, length, version, strict=strict)
+        elif length is not None:
+            framing = _with_length(length, strict=False)
+        else:
+            framing = _CLOSE_FRAMING
+    except WireError as error:
+        raise WireError(error.slug, 502) from None
+    if method == b"HEAD" or status == 304:
+        return NO_BODY, framing[1], framing[2]
+    return framing
+
+
+def _without_body_fields(length: bytes | None, coding: bytes | None, status: int, method: bytes, upgrade: bool) -> Framing | None:
+    """Framing of a response in which Content-Length and Transfer-Encoding mean nothing: forwarded, they would make a body of
+    what follows. None if this is not one."""
     if status == 101:
         if not upgrade:
-            raise WireError("unexpected_101")
-        return Framing(TUNNEL_BODY, drop_length=length is not None)
-    if method == b"CONNECT" and 200 <= status < 300:
-        return Framing(TUNNEL_BODY, drop_length=length is not None)
-    if status < 200 or status == 204:  # neither field belongs here: forwarding them would make a body of what follows
-        return Framing(NO_BODY, drop_length=length is not None, faulty=coding is not None)
-    if coding is not None:
-        framing = _chunked(coding, length, version, strict=strict)
-    elif length is not None:
-        framing = Framing(BodyPlan(BodyKind.LENGTH, content_length(length)), single_length=b"," in length)
-    else:
-        framing = Framing(CLOSE_BODY)
-    if method == b"HEAD" or status == 304 or (framing.plan.kind is BodyKind.LENGTH and not framing.plan.length):
-        return framing._replace(plan=NO_BODY)
-    return framing
+            raise WireError("unexpected_101", 502)
+        return TUNNEL_BODY, False, length is None and coding is None
+    if status < 200 or status == 204:
+        return NO_BODY, coding is not None, length is None and coding is None
+    if status < 300:
+        return TUNNEL_BODY, False, length is None and coding is None
+    return None
+
+
+def _with_length(length: bytes, *, strict: bool) -> Framing:
+    count = content_length(length, strict=strict)
+    return BodyPlan(BodyKind.LENGTH, count) if count else NO_BODY, False, b"," not in length
 
 
 def _chunked(coding: bytes, length: bytes | None, version: int, *, strict: bool) -> Framing:
@@ -164,7 +182,7 @@ def _chunked(coding: bytes, length: bytes | None, version: int, *, strict: bool)
         raise WireError("length_and_chunked" if length is not None else "chunked_in_http10")
     if length is not None:
         content_length(length)  # it will be dropped, but a nonsense length is still an attack
-    return Framing(CHUNKED_BODY, faulty=length is not None or version < 11, drop_length=length is not None)
+    return CHUNKED_BODY, length is not None or version < 11, length is None
 
 
 class KeepAlive(NamedTuple):

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from common.errors import WireError
 from common.model import Global
 from worker.http import repair
-from worker.http.authority import is_host, place_request
+from worker.http.authority import PLAIN_HOST, is_host, place_request
 from worker.http.framing import (
     NO_BODY,
     BodyKind,
@@ -85,24 +85,25 @@ class Options:
 
 
 class Head:
-    """What requests and responses share. special: lower-case name -> value of the fields that mean something for the message itself,
-    repeated ones joined by ", ". plain: `raw` may be forwarded as it is."""
+    """What requests and responses share.
 
-    __slots__ = ("_fields", "_lower", "body", "faulty", "forwarded", "keep_alive", "plain", "raw", "special", "version")
+    special: lower-case name -> value of the fields that mean something for the message itself, repeated ones joined by ", ".
+    faulty: framing that invites two readings; keep_alive is False for it. length_as_is: see framing.Framing.
+    forwarded: what goes on, without what an exchange adds; made by worker/http/rewrite.py once for all who share this head.
+    """
 
-    def __init__(
-        self, raw: bytes, version: int, special: dict[bytes, bytes], body: BodyPlan, keep_alive: bool, plain: bool, faulty: bool
-    ) -> None:
-        self.raw = raw
-        self.version = version
-        self.special = special
-        self.body = body
-        self.keep_alive = keep_alive
-        self.plain = plain
-        self.faulty = faulty  # framing that invites two readings: keep_alive is False for it
-        self.forwarded: bytes | None = raw if plain else None  # else made by worker/http/rewrite.py, once for all who share this
-        self._fields: list[tuple[bytes, bytes]] | None = None
-        self._lower: bytes | None = None
+    __slots__ = ("_fields", "_lower", "body", "faulty", "forwarded", "keep_alive", "length_as_is", "raw", "special", "version")
+
+    raw: bytes
+    version: int
+    special: dict[bytes, bytes]
+    body: BodyPlan
+    keep_alive: bool
+    faulty: bool
+    length_as_is: bool
+    forwarded: bytes | None
+    _fields: list[tuple[bytes, bytes]] | None
+    _lower: bytes | None
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -143,7 +144,7 @@ class Request(Head):
 
     __slots__ = ("expect_continue", "host", "is_connect", "method", "target", "te_trailers", "upgrade")
 
-    def __init__(
+    def __init__(  # flat, one call: this is made for each head that is not known
         self,
         raw: bytes,
         method: bytes,
@@ -153,18 +154,29 @@ class Request(Head):
         special: dict[bytes, bytes],
         body: BodyPlan = NO_BODY,
         keep_alive: bool = True,
-        plain: bool = True,
         faulty: bool = False,
+        length_as_is: bool = True,
+        forwarded: bytes | None = None,
         upgrade: bytes | None = None,
+        expect_continue: bool = False,
+        te_trailers: bool = False,
     ) -> None:
-        Head.__init__(self, raw, version, special, body, keep_alive, plain, faulty)
+        self.raw = raw
         self.method = method
         self.target = target
+        self.version = version
         self.host = host
-        self.is_connect = method == b"CONNECT"
+        self.special = special
+        self.body = body
+        self.keep_alive = keep_alive
+        self.faulty = faulty
+        self.length_as_is = length_as_is
         self.upgrade = upgrade
-        self.expect_continue = version >= 11 and body is not NO_BODY and b"100-continue" in tokens(special.get(b"expect", b""))
-        self.te_trailers = b"te" in special and b"trailers" in tokens(special[b"te"])
+        self.expect_continue = expect_continue
+        self.te_trailers = te_trailers
+        self.is_connect = method == b"CONNECT"
+        self.forwarded = forwarded
+        self._fields = self._lower = None
 
 
 class Response(Head):
@@ -181,12 +193,19 @@ class Response(Head):
         special: dict[bytes, bytes],
         body: BodyPlan,
         keep_alive: bool,
-        plain: bool,
-        faulty: bool,
+        faulty: bool = False,
+        length_as_is: bool = True,
     ) -> None:
-        Head.__init__(self, raw, version, special, body, keep_alive, plain, faulty)
+        self.raw = raw
         self.status = status
         self.reason = reason
+        self.version = version
+        self.special = special
+        self.body = body
+        self.keep_alive = keep_alive
+        self.faulty = faulty
+        self.length_as_is = length_as_is
+        self.forwarded = self._fields = self._lower = None
         self.interim = status < 200 and status != 101
         self.upgrade = special.get(b"upgrade") if status == 101 else None
 
@@ -325,7 +344,8 @@ def _collect(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     special: dict[bytes, bytes] = {}
     for name, value in found:
         name = name.lower()
-        value = value.rstrip(b" \t")
+        if value[-1:] in (b" ", b"\t"):
+            value = value.rstrip(b" \t")
         special[name] = special[name] + b", " + value if name in special else value
     return special
 
@@ -333,46 +353,55 @@ def _collect(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 def _accept_request(raw: bytes, method: bytes, target: bytes, minor: bytes, options: Options, *, invalid: bool = False) -> Request:
     """What a request whose bytes are in order means. invalid: h11 read it: its Host and target are taken as they are."""
     found = SPECIAL_FIELDS.findall(raw)
+    if len(found) == 1 and minor == b"1" and target[:1] == b"/" and method != b"CONNECT":
+        name, host = found[0]
+        if len(name) == 4 and PLAIN_HOST.fullmatch(host) is not None:
+            return Request(raw, method, target, 11, host, {b"host": host}, forwarded=raw)
     special = _collect(found)
     version = 11 if minor == b"1" else 10
-    host = special.get(b"host")
-    if invalid:
-        place_host = host
-    elif target[:1] == b"/" and method != b"CONNECT":
-        if host is not None and not is_host(host):
-            raise WireError("bad_host")
-        place_host = host
-    else:
-        place = place_request(method, target, host)
-        if place.target != target or place.host != host:
-            raw = _with_place(raw, target, place.target, host, place.host)
-            special[b"host"] = place.host or b""
-        target, place_host = place.target, place.host
-    if place_host is None and version >= 11:
+    written = placed = special.get(b"host")
+    if not invalid:
+        if target[:1] == b"/" and method != b"CONNECT":
+            if written is not None and not is_host(written):
+                raise WireError("bad_host")
+        else:
+            place = place_request(method, target, written)
+            placed = place.host
+            if place.target != target or placed != written:
+                raw = _with_place(raw, target, place.target, placed)
+            target = place.target
+    if placed is None and version >= 11:
         raise WireError("host_missing")
-    if len(found) == 1 and host is not None and version >= 11:
-        return Request(raw, method, target, version, place_host, special)
-    return _with_specials(raw, method, target, version, place_host, special, options)
+    return _with_specials(raw, method, target, version, placed, special, options)
 
 
 def _with_specials(
     raw: bytes, method: bytes, target: bytes, version: int, host: bytes | None, special: dict[bytes, bytes], options: Options
 ) -> Request:
-    framing = request_framing(
-        special, version, method, strict=options.strict, payload_with_any_method=options.payload_with_any_method
-    )
+    plan, faulty, length_as_is = request_framing(special, version, method, options.strict, options.payload_with_any_method)
     connection = special.get(b"connection")
-    upgrade = None
-    if b"upgrade" in special and version >= 11 and framing.plan is NO_BODY and b"upgrade" in tokens(connection or b""):
-        upgrade = _forwardable_upgrade(special[b"upgrade"])
-    plain = (
-        version >= 11
-        and not framing.drop_length
-        and not framing.single_length
-        and special.keys() <= {b"host", b"content-length", b"transfer-encoding", b"expect"}
+    upgrade = expected = trailers = None
+    if version >= 11:
+        if b"upgrade" in special and plan is NO_BODY and b"upgrade" in tokens(connection or b""):
+            upgrade = _forwardable_upgrade(special[b"upgrade"])
+        expected = special.get(b"expect")
+    trailers = special.get(b"te")
+    return Request(
+        raw,
+        method,
+        target,
+        version,
+        host,
+        special,
+        plan,
+        not faulty and keeps_alive(version, connection),
+        faulty,
+        length_as_is,
+        None,
+        upgrade,
+        expected is not None and plan is not NO_BODY and b"100-continue" in tokens(expected),
+        trailers is not None and b"trailers" in tokens(trailers),
     )
-    keep_alive = not framing.faulty and keeps_alive(version, connection)
-    return Request(raw, method, target, version, host, special, framing.plan, keep_alive, plain, framing.faulty, upgrade)
 
 
 def _forwardable_upgrade(value: bytes) -> bytes | None:
@@ -380,14 +409,14 @@ def _forwardable_upgrade(value: bytes) -> bytes | None:
     return b", ".join([protocol for protocol in protocols if protocol and protocol.lower() not in _NOT_FORWARDED_UPGRADES]) or None
 
 
-def _with_place(raw: bytes, target: bytes, new_target: bytes, host: bytes | None, new_host: bytes | None) -> bytes:
-    """`raw` with the normalised target and Host in the place of what was received. A Host that was missing is added as first field."""
+def _with_place(raw: bytes, target: bytes, new_target: bytes, new_host: bytes | None) -> bytes:
+    """`raw` with the normalised target, and the normalised Host as its first field."""
     line, _, rest = raw.partition(b"\r\n")
     line = line.replace(b" " + target + b" ", b" " + new_target + b" ", 1)
-    if host is not None:
-        kept = [field for field in rest.split(b"\r\n") if field[:5].lower() != b"host:"]
-        rest = b"\r\n".join(kept)
-    return line + b"\r\n" + (b"Host: " + new_host + b"\r\n" if new_host is not None else b"") + rest
+    fields = [field for field in rest.split(b"\r\n") if field[:5].lower() != b"host:"]
+    if new_host is not None:
+        fields.insert(0, b"Host: " + new_host)
+    return line + b"\r\n" + b"\r\n".join(fields)
 
 
 def _accept_response(
@@ -395,18 +424,12 @@ def _accept_response(
 ) -> Response:
     special = _collect(SPECIAL_FIELDS.findall(raw))
     version = 11 if minor == b"1" else 10
-    framing = response_framing(special, version, status, method, upgrade=upgrade, strict=options.strict)
-    plan = framing.plan
-    plain = (
-        version >= 11
-        and not framing.drop_length
-        and not framing.single_length
-        and special.keys() <= {b"host", b"content-length", b"transfer-encoding", b"expect"}
-    )
+    plan, faulty, length_as_is = response_framing(special, version, status, method, upgrade, options.strict)
+    kind = plan.kind
     keep_alive = (
-        not framing.faulty
-        and plan.kind is not BodyKind.CLOSE
-        and plan.kind is not BodyKind.TUNNEL
+        not faulty
+        and kind is not BodyKind.CLOSE
+        and kind is not BodyKind.TUNNEL
         and keeps_alive(version, special.get(b"connection"))
     )
-    return Response(raw, status, reason, version, special, plan, keep_alive, plain, framing.faulty)
+    return Response(raw, status, reason, version, special, plan, keep_alive, faulty, length_as_is)

@@ -11,7 +11,7 @@ Source: HAProxy manual, `option accept-invalid-http-request`, `option accept-inv
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from worker.http.fields import field_lines
 
 
 def read_request(head: bytes) -> bytes | None:
@@ -28,7 +28,7 @@ def read_request(head: bytes) -> bytes | None:
         return None
     minor = b"0" if event.http_version == b"1.0" else b"1"
     line = event.method + b" " + event.target + b" HTTP/1." + minor + b"\r\n"
-    return line + _field_lines(event.headers.raw_items())
+    return line + field_lines(event.headers.raw_items())
 
 
 def read_response(head: bytes) -> bytes | None:
@@ -47,8 +47,4 @@ def read_response(head: bytes) -> bytes | None:
         return None
     minor = b"0" if event.http_version == b"1.0" else b"1"
     line = b"HTTP/1.%s %d %s\r\n" % (minor, event.status_code, event.reason)
-    return line + _field_lines(event.headers.raw_items())
-
-
-def _field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([name + b": " + value + b"\r\n" for name, value in fields]) + b"\r\n"
+    return line + field_lines(event.headers.raw_items())

@@ -24,16 +24,14 @@ from typing import NamedTuple
 
 from common.errors import WireError
 from worker.http import lenient
+from worker.http.fields import field_lines, fields_of, split_lines
 from worker.http.grammar import (
-    CONTROLS_TO_SPACE,
     HEAD_END,
     HTTP_VERSION,
     REQUEST_LINE_BEGUN,
-    SPECIAL_FIELDS,
     STATUS_LINE_BEGUN,
     TARGET_ONLY,
     TOKEN_ONLY,
-    TOLERANT_FIELD_LINE,
     TOLERANT_REQUEST_LINE,
     TOLERANT_STATUS_LINE,
 )
@@ -113,12 +111,12 @@ def _check_unfinished_request(data: bytes, start: int, begin: int, head_bytes_ma
 
 def _read_request(head: bytes, ending: bytes, *, strict: bool) -> bytes:
     """The head in the strict spelling. head: its lines, the last with its LF; ending: from that LF to the end of the empty line."""
-    first, *rest = _lines(head, ending, strict=strict)
+    first, *rest = split_lines(head, ending, strict=strict)
     method, target, version = _read_request_line(first)
     line = b"%s %s HTTP/1.%d" % (method, target, version - 10)
     if strict and (b"\t" in first or first.count(b" ") != 2):
         raise WireError("bad_request_line")
-    return line + b"\r\n" + _field_lines(_read_fields(rest, strict=strict))
+    return line + b"\r\n" + field_lines(fields_of(rest, strict=strict))
 
 
 def _read_request_line(line: bytes) -> tuple[bytes, bytes, int]:
@@ -145,9 +143,9 @@ def _version(name: bytes, unsupported: int) -> int:
 
 
 def _read_response(head: bytes, ending: bytes, *, strict: bool) -> bytes:
-    first, *rest = _lines(head, ending, strict=strict)
+    first, *rest = split_lines(head, ending, strict=strict)
     status, reason, version = _read_status_line(first)
-    return b"HTTP/1.%d %s %s\r\n" % (version - 10, status, reason) + _field_lines(_read_fields(rest, strict=strict))
+    return b"HTTP/1.%d %s %s\r\n" % (version - 10, status, reason) + field_lines(fields_of(rest, strict=strict))
 
 
 def _read_status_line(line: bytes) -> tuple[bytes, bytes, int]:
@@ -156,59 +154,3 @@ def _read_status_line(line: bytes) -> tuple[bytes, bytes, int]:
         raise WireError("bad_status_line", 502)
     name, status, reason = match.groups()
     return status, reason or b"", _version(name, 502)
-
-
-def _lines(head: bytes, ending: bytes, *, strict: bool) -> list[bytes]:
-    """The lines without their ends. Raises WireError for CR elsewhere; when strict, for an LF without CR."""
-    lines = head[:-1].split(b"\n")
-    ends_in_crlf = [line.endswith(b"\r") for line in lines]
-    if strict and not (all(ends_in_crlf) and ending == b"\n\r\n"):
-        raise WireError("bare_lf")
-    lines = [line.removesuffix(b"\r") for line in lines]
-    if any(b"\r" in line for line in lines):
-        raise WireError("bare_cr")
-    return lines
-
-
-def _read_fields(lines: list[bytes], *, strict: bool) -> list[tuple[bytes, bytes]]:
-    fields: list[tuple[bytes, bytes]] = []
-    for line in lines:
-        if line[:1] in (b" ", b"\t"):
-            if not fields:
-                raise WireError("space_before_first_field")
-            if strict:
-                raise WireError("folded_field")
-            name, value = fields[-1]
-            fields[-1] = (name, (value + b" " + _clean_value(name, line, strict=strict)).strip(b" \t"))
-            continue
-        match = TOLERANT_FIELD_LINE.fullmatch(line)
-        if match is None:
-            raise WireError(_field_fault(line))
-        fields.append((match[1], _clean_value(match[1], match[2], strict=strict)))
-    return fields
-
-
-def _clean_value(name: bytes, value: bytes, *, strict: bool) -> bytes:
-    """The value without OWS and control characters."""
-    value = value.strip(b" \t")
-    cleaned = value.translate(CONTROLS_TO_SPACE)
-    if cleaned != value and (strict or SPECIAL_FIELDS.match(b"\n" + name + b":") is not None):
-        raise WireError("control_in_field")
-    return cleaned
-
-
-def _field_fault(line: bytes) -> str:
-    """Why this is no field line: a slug."""
-    name, colon, value = line.partition(b":")
-    if not colon:
-        return "field_without_colon"
-    if not name:
-        return "empty_field_name"
-    if TOKEN_ONLY.fullmatch(name.rstrip(b" \t")) is None:
-        return "bad_field_name"
-    return "nul_in_field" if b"\x00" in value else "space_before_colon"
-
-
-def _field_lines(fields: list[tuple[bytes, bytes]]) -> bytes:
-    """The fields and the empty line."""
-    return b"".join([name + b": " + value + b"\r\n" for name, value in fields]) + b"\r\n"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-from worker.http.clean import clean_request, clean_response
+from worker.http.clean import forwarded_request, forwarded_response
 from worker.http.editor import RequestEditor, ResponseEditor
 from worker.http.framing import CHUNKED_BODY, CLOSE_BODY, BodyKind, BodyPlan
 from worker.http.head import Request, Response
@@ -33,7 +33,7 @@ def request_head(request: Request | RequestEditor, added: bytes = b"", *, close:
     head = request.forwarded
     if head is None:
         assert isinstance(request, Request)
-        head = request.forwarded = clean_request(request, request.fields)
+        head = request.forwarded = forwarded_request(request)
     if close:
         added += _CLOSE
     if added:
@@ -49,7 +49,7 @@ def response_head(response: Response | ResponseEditor, client_version: int, keep
     head = response.forwarded
     if head is None:
         assert isinstance(response, Response)
-        head = response.forwarded = clean_response(response, response.fields)
+        head = response.forwarded = forwarded_response(response)
     kind = response.body.kind
     if client_version < 11:
         if b"transfer-encoding" in response.special:

@@ -20,7 +20,7 @@ def test_small_request_is_understood() -> None:
     assert request.fields == [(b"Host", b"example.net"), (b"X-A", b"1"), (b"x-a", b"2")]
     assert request.values(b"x-a") == [b"1", b"2"]
     assert request.first(b"x-b") is None
-    assert request.body is NO_BODY and request.keep_alive and request.plain
+    assert request.body is NO_BODY and request.keep_alive and request.forwarded is request.raw
 
 
 def test_known_head_gives_the_same_object() -> None:
