@@ -29,12 +29,12 @@ from common.observe.layout import (
     HEADER_BYTES,
     HEARTBEAT_WORDS,
     MASTER_ROWS,
-    REASON_WORDS,
     WORD_BYTES,
     Key,
     Layout,
     LayoutError,
 )
+from common.observe.reason import REASON_WORDS
 
 _WORDS = len(NAMES)
 _GLOBALS = HEADER_BYTES // WORD_BYTES
@@ -194,12 +194,14 @@ class Counters:
 
     def _carry_reasons(self, earlier: Counters) -> None:
         sources = {_proxy_name(earlier.layout, proxy): proxy for proxy in range(len(earlier.layout.frontends))}
+        words = {slug: word for word, slug in enumerate(self.layout.reasons)}
         for proxy in range(len(self.layout.frontends)):
             source = sources.get(_proxy_name(self.layout, proxy))
             if source is not None:
                 block = self._reason_block(self.layout.processes, proxy)
-                for word, value in enumerate(earlier.total_reasons(source)):
-                    block[word] = value
+                for slug, value in zip(earlier.layout.reasons, earlier.total_reasons(source), strict=False):
+                    if slug in words:
+                        block[words[slug]] = value
 
     def clear_maxima(self) -> None:
         """`clear counters`."""

@@ -22,24 +22,26 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from common.errors import UsherError
 from common.model import Config
-from common.observe.fields import BLOCK_WORDS
+from common.observe.fields import BLOCK_WORDS, NAMES
+from common.observe.reason import REASON_WORDS
+from common.observe.reasons import SLUGS
 
 MAGIC = b"usherSHM"
-VERSION = 1
 WORD_BYTES = 8
 GLOBAL_WORDS = 64
 HEARTBEAT_WORDS = 16
-REASON_WORDS = 256
 MASTER_ROWS = 4  # CARRIED, CLEARED, WATCH, STATE
 SPARE_SERVERS = 64  # places for `add server`
 
 HEADER_BYTES = 64
+VERSION = zlib.crc32(repr((1, NAMES, BLOCK_WORDS, GLOBAL_WORDS, HEARTBEAT_WORDS, MASTER_ROWS, REASON_WORDS)).encode())  # what words mean
 _HEADER = struct.Struct("=8sIIIIII32x")  # magic, version, description bytes, processes, objects, proxies, spare
 
 (
@@ -72,6 +74,7 @@ class Layout:
     backends: tuple[int, ...]
     servers: tuple[tuple[int, ...], ...]
     listeners: dict[int, int]  # Bind.id -> object
+    reasons: tuple[str, ...]  # which slug each reason word counts: another version of the program may know others
     spare: int = 0  # objects at the end that no server uses yet
     description: bytes = field(default=b"", repr=False)
 
@@ -88,7 +91,7 @@ class Layout:
             ]
             for proxy in config.proxies
         ]
-        return _build(json.dumps([processes, spare_servers, proxies], separators=(",", ":")).encode())
+        return _build(json.dumps([processes, spare_servers, SLUGS, proxies], separators=(",", ":")).encode())
 
     @staticmethod
     def read(buffer: memoryview | bytes) -> Layout:
@@ -99,7 +102,7 @@ class Layout:
         if magic != MAGIC:
             raise LayoutError("this is not a statistics mapping of Usher")
         if version != VERSION:
-            raise LayoutError(f"the statistics mapping has version {version}, this program reads version {VERSION}")
+            raise LayoutError(f"the statistics mapping has version {version:#x}, this program reads version {VERSION:#x}")
         processes = _HEADER.unpack_from(buffer)[3]
         start = _fixed_bytes(processes)
         try:
@@ -162,7 +165,7 @@ class Layout:
 
 def _build(description: bytes) -> Layout:
     """Number the objects that a description names."""
-    processes, spare, proxies = json.loads(description)
+    processes, spare, slugs, proxies = json.loads(description)
     keys = [Key("P")]
     frontends: list[int] = []
     backends: list[int] = []
@@ -180,7 +183,8 @@ def _build(description: bytes) -> Layout:
         backends.append(new(Key("B", name)) if backend else -1)
         servers.append(tuple(new(Key("S", name, server)) for server in server_names))
     keys.extend([Key("")] * spare)
-    return Layout(processes, tuple(keys), tuple(frontends), tuple(backends), tuple(servers), listeners, spare, description)
+    numbers = (tuple(frontends), tuple(backends), tuple(servers), listeners)
+    return Layout(processes, tuple(keys), *numbers, tuple(slugs), spare, description)
 
 
 def _fixed_bytes(processes: int) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from common.observe.counters import Counters
 from common.observe.fields import BIN, GAUGES, HRSP_2XX, QCUR, SCUR, SMAX, STOT, TTIME_MAX, enter
 from common.observe.layout import G_MAXCONN, HB_GENERATION, HB_NUMBER, HB_PID, HB_ROLE, HB_STAMP_MS, HB_STATE, Layout, LayoutError
+from common.observe.reasons import INDEX
 from tests.common.observe.configurations import server, web
 
 FE, BE, LI = 0, 1, 2  # positions in web()
@@ -126,6 +128,18 @@ def test_the_next_generation_carries_what_was_counted_before() -> None:
 
     new.carry(old, gauges=False)  # and has ended, killed with one session
     assert (new.total(s2)[STOT], new.total(s2)[SCUR]) == (5, 1)
+
+
+def test_reasons_are_carried_by_slug_for_another_version_may_number_them_otherwise() -> None:
+    layout, buffer = mapped()
+    old = Counters(buffer, replace(layout, reasons=("gone", "denied")), 0)
+    old.reasons(FE)[0] += 3
+    old.reasons(FE)[1] += 5
+    new = Counters(bytearray(layout.size), layout, 0)
+    new.carry(old, gauges=True)
+    counted = new.total_reasons(FE)
+    assert counted[INDEX["denied"]] == 5
+    assert sum(counted) == 5
 
 
 def test_clearing_maxima_leaves_counters() -> None:

@@ -53,7 +53,7 @@ def test_two_processes_never_share_a_cache_line() -> None:
     [
         (lambda b: b[: HEADER_BYTES - 1], "too short"),
         (lambda b: b"x" * len(b), "not a statistics mapping"),
-        (lambda b: b[:8] + b"\x09\0\0\0" + b[12:], "version 9"),
+        (lambda b: b[:8] + b"\x09\0\0\0" + b[12:], "version 0x9"),
         (lambda b: b[:12] + b"\x05\0\0\0" + b[16:], "damaged"),
     ],
 )
