@@ -99,6 +99,10 @@ class Places:
         """The port of `<listen:NAME>` or `<port:NAME>`."""
         return self._port("listen", name)
 
+    def refused_port(self, name: str) -> int:
+        """The port of `<refused:NAME>`, for another program of the test that wants to listen there after all."""
+        return self._port("refused", name)
+
     def server(self, name: str) -> Listener:
         if name not in self.servers:
             self.servers[name] = Listener()

@@ -25,7 +25,8 @@ Steps with `>>`, what arrives:
     >> connect       a connection arrives, with or without bytes
 A line that begins with `|` goes on with the one before. `#` begins a comment.
 
-And `log >> REGEX`: a line in the log that matches after this listener's name (or, with ^, from its beginning). `wait N`: a stimulus, never a synchronisation.
+And `log >> REGEX`: a line in the log that matches after this listener's name (or, with ^, from its beginning).
+`wait N`: a stimulus, never a synchronisation.
 
 At the end no connection may be left that the story does not know of.
 """
