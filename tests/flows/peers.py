@@ -117,32 +117,32 @@ class Listener:
 
     def __init__(self, address: str | bytes | None = None) -> None:
         if address is None:
-            self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
-            self.port: int = self._socket.getsockname()[1]
+            self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self.port: int = self.socket.getsockname()[1]
         else:
-            self._socket = socket.socket(socket.AF_UNIX)
-            self._socket.bind(address)
-            self._socket.listen(512)
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.bind(address)
+            self.socket.listen(512)
             self.port = 0
 
     def accept(self, name: str = "server", *, deadline_s: float = DEADLINE_S) -> Peer:
-        self._socket.settimeout(deadline_s)
+        self.socket.settimeout(deadline_s)
         try:
-            return Peer(self._socket.accept()[0], name)
+            return Peer(self.socket.accept()[0], name)
         except TimeoutError:
             raise AssertionError(f"{name}: nobody connected within {deadline_s} s") from None
 
     def idle(self) -> bool:
         """True if nobody waits to be accepted."""
-        return not select.select([self._socket], [], [], 0)[0]
+        return not select.select([self.socket], [], [], 0)[0]
 
     def drop_waiting(self) -> None:
         """Closes connections that nobody accepted, so that the next conversation starts afresh."""
         while not self.idle():
-            self._socket.accept()[0].close()
+            self.socket.accept()[0].close()
 
     def close(self) -> None:
-        self._socket.close()
+        self.socket.close()
 
 
 def connect(address: Address, name: str = "client", *, deadline_s: float = DEADLINE_S) -> Peer:
