@@ -210,7 +210,7 @@ class Facts(Protocol):
 
     @property
     def request_line(self) -> bytes:
-        """"METHOD target HTTP/x.y" as received, before any rule; b"" without a request. "<BADREQ>" for one that did not parse."""
+        """ "METHOD target HTTP/x.y" as received, before any rule; b"" without a request. "<BADREQ>" for one that did not parse."""
 
     @property
     def server_status(self) -> int | None:
