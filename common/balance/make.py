@@ -102,13 +102,13 @@ def make(
     hash_type: Sequence[str],
     candidates: Iterable[Candidate],
     *,
-    chance: Callable[[], float],
+    chance: Callable[[], float] | None = None,
     hash_balance_factor: int = 0,
     all_backups: bool = False,
     hash_preserve_affinity: str = "always",
     hash_key: str = "id",
 ) -> Balancer:
-    """The balancer of a backend. chance: a float in [0, 1) at each call, for `random`. Raises ExpressionError.
+    """The balancer of a backend. chance: a float in [0, 1) at each call, for `random`; None: a fixed sequence. Raises ExpressionError.
 
     hash_key: the servers' "id", "addr" or "addr-port"; for the last two each candidate carries its address (with port).
     """
