@@ -132,9 +132,9 @@ class Flow:
 
     def _start_tier(self, program: Program, text: str, number: int) -> None:
         config = self.folder / f"{program.name}-{number}.cfg"
-        already = set(self.places.listens())
+        ports, names = self.places.bound()
         config.write_text(self.places.fill_in(text))
         instance = Instance(program, config, pass_fds=tuple(self.places.inherited()), arguments=self.arguments)
         self.instances.append(instance)
-        new = [name for name in self.places.listens() if name not in already]
-        instance.wait_listening([self.port(name) for name in new], [])
+        ports_now, names_now = self.places.bound()
+        instance.wait_listening(ports_now - ports, names_now - names)

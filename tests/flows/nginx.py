@@ -52,7 +52,7 @@ class Nginx:
         self._process = subprocess.Popen(
             [program, "-p", str(self.folder), "-c", "nginx.conf"], stdout=self._errors, stderr=self._errors, start_new_session=True
         )
-        eventually(lambda: self._process.poll() is not None or listening_ports([port]), "nginx listens")
+        eventually(lambda: self._process.poll() is not None or listening_ports({port}), "nginx listens")
         assert self._process.poll() is None, (self.folder / "errors").read_text()
 
     def file(self, name: str) -> bytes:

@@ -50,7 +50,7 @@ class Places:
         self.servers: dict[str, Listener] = {}
         self._tag = f"flow-{os.getpid()}-{next(_flows)}"
         self._sockets: dict[tuple[str, str], socket.socket] = {}
-        self._local: dict[str, Address] = {}
+        self._local: dict[str, str | bytes] = {}
         self._fillers: list[socket.socket] = []
         self._makers: dict[str, Callable[[str], str]] = {
             "listen": lambda name: f"127.0.0.1:{self._port('listen', name)}",
@@ -87,13 +87,11 @@ class Places:
         host, port = found.getsockname()
         return host, port
 
-    def move(self, name: str, address: Address) -> None:
-        """Says that `<port:NAME>` is bound at another address than 127.0.0.1."""
-        self._local[name] = address
-
-    def listens(self) -> list[str]:
-        """The names of all `<listen:…>` places."""
-        return [name for kind, name in self._sockets if kind == "listen"]
+    def bound(self) -> tuple[set[int], set[str]]:
+        """(ports, local names) that programs were told to bind so far, local names as /proc/net/unix writes them."""
+        ports = {found.getsockname()[1] for (kind, _), found in self._sockets.items() if kind == "listen"}
+        names = {name if isinstance(name, str) else name.rstrip(b"\0").replace(b"\0", b"@").decode() for name in self._local.values()}
+        return ports, names
 
     def port(self, name: str) -> int:
         """The port of `<listen:NAME>` or `<port:NAME>`."""
@@ -133,8 +131,8 @@ class Places:
         return port
 
     def _unix(self, name: str) -> str:
-        self._local[name] = str(self.path(f"{name}.sock"))
-        return str(self._local[name])
+        self._local[name] = path = str(self.path(f"{name}.sock"))
+        return path
 
     def _abstract(self, name: str, *, padded: bool) -> str:
         short = f"{self._tag}-{name}"

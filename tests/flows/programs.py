@@ -111,16 +111,16 @@ class Instance:
                 continue
         return found
 
-    def wait_listening(self, ports: list[int], paths: list[str], *, deadline_s: float = STOP_S) -> None:
-        """Waits until the kernel shows every port and path as listening. No connection is made: it would be logged."""
+    def wait_listening(self, ports: set[int], names: set[str], *, deadline_s: float = STOP_S) -> None:
+        """Waits until the kernel shows every port and local name as listening. No connection is made: it would be logged."""
 
         def ready() -> bool:
             if self.process.poll() is not None:
                 self._reader.join(STOP_S)
                 raise AssertionError(f"{self.program.name} ended with {self.process.returncode} at its start:\n{self.output}")
-            return listening_ports(ports) and listening_paths(paths)
+            return listening_ports(ports) and listening_names(names)
 
-        eventually(ready, f"{self.program.name} listens on {ports} {paths}", deadline_s=deadline_s)
+        eventually(ready, f"{self.program.name} listens on {ports} {names}", deadline_s=deadline_s)
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -167,21 +167,24 @@ class Instance:
             self._output.append(data)
 
 
-def listening_ports(ports: list[int]) -> bool:
+def listening_ports(ports: set[int]) -> bool:
     listening = {
         int(columns[1].rsplit(":", 1)[1], 16)
         for table in ("/proc/net/tcp", "/proc/net/tcp6")
         for line in Path(table).read_text().splitlines()[1:]
         if (columns := line.split())[3] == "0A"
     }
-    return set(ports) <= listening
+    return ports <= listening
 
 
-def listening_paths(paths: list[str]) -> bool:
-    """Unix paths, and abstract names written with a leading @ (NUL padding is not shown by the kernel in a comparable way)."""
-    text = Path("/proc/net/unix").read_text()
-    names = {line.split()[7].rstrip("@") for line in text.splitlines()[1:] if len(line.split()) > 7 and line.split()[3] == "00010000"}
-    return set(paths) <= names
+def listening_names(names: set[str]) -> bool:
+    """Socket paths, and abstract names as /proc/net/unix writes them: they begin with @, and so does each NUL that pads them.
+
+    A path counts when it exists: HAProxy binds another name first and renames it, which the kernel's table does not show.
+    """
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    abstract = {row[7].rstrip("@") for row in rows if len(row) > 7 and row[3] == "00010000"}
+    return all(name in abstract if name.startswith("@") else Path(name).exists() for name in names)
 
 
 def open_descriptors(pid: int) -> int:
