@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import signal
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -47,13 +48,21 @@ def defaults(*, global_lines: str = "", default_lines: str = "") -> str:
 class Flow:
     """Programs and their places. tiers: (program, configuration text) each; all share the same places."""
 
-    def __init__(self, folder: Path, *tiers: tuple[Program, str], arguments: tuple[str, ...] = (), places: Places | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *tiers: tuple[Program, str],
+        arguments: tuple[str, ...] = (),
+        before_exec: Callable[[], None] | None = None,
+    ) -> None:
         self.folder = folder
-        self.places = places or Places(folder)
+        self.places = Places(folder)
         self.tiers = tiers
         self.arguments = arguments
+        self.before_exec = before_exec
         self.instances: list[Instance] = []
         self.end_signal: int = signal.SIGTERM
+        self._clients: list[Peer] = []
 
     @property
     def log(self) -> SyslogReceiver:
@@ -82,6 +91,8 @@ class Flow:
     def kill(self) -> None:
         for instance in self.instances:
             instance.kill()
+        for client in self._clients:
+            client.close()
         self.places.close()
 
     def __enter__(self) -> Flow:
@@ -97,10 +108,10 @@ class Flow:
                 error.add_note(f"--- {instance.program.name} printed:\n{instance.output[-4000:]}")
 
     def connect(self, name: str) -> Peer:
-        return connect(self.places.address(name))
+        return self._keep(connect(self.places.address(name)))
 
     def connect_tls(self, name: str, context: ssl.SSLContext, *, server_name: str | None = "localhost") -> Peer:
-        return connect_tls(self.places.address(name), context, server_name=server_name)
+        return self._keep(connect_tls(self.places.address(name), context, server_name=server_name))
 
     def server(self, name: str) -> Listener:
         return self.places.server(name)
@@ -130,11 +141,17 @@ class Flow:
 
         play(story, Scene(open_client, lambda kind: self.server(prefix + kind), self.log, name, server_tls))
 
+    def _keep(self, peer: Peer) -> Peer:
+        """Remembers a client, so that one which a failing test left open is closed with the flow."""
+        self._clients.append(peer)
+        return peer
+
     def _start_tier(self, program: Program, text: str, number: int) -> None:
         config = self.folder / f"{program.name}-{number}.cfg"
         ports, names = self.places.bound()
         config.write_text(self.places.fill_in(text))
-        instance = Instance(program, config, pass_fds=tuple(self.places.inherited()), arguments=self.arguments)
+        fds = tuple(self.places.inherited())
+        instance = Instance(program, config, pass_fds=fds, arguments=self.arguments, before_exec=self.before_exec)
         self.instances.append(instance)
         ports_now, names_now = self.places.bound()
         instance.wait_listening(ports_now - ports, names_now - names)

@@ -116,6 +116,7 @@ class Listener:
     """A scripted server's listening socket, on a port of its own or at a given unix or abstract address."""
 
     def __init__(self, address: str | bytes | None = None) -> None:
+        self._accepted: list[socket.socket] = []
         if address is None:
             self.socket = socket.create_server(("127.0.0.1", 0), backlog=512)
             self.port: int = self.socket.getsockname()[1]
@@ -128,9 +129,11 @@ class Listener:
     def accept(self, name: str = "server", *, deadline_s: float = DEADLINE_S) -> Peer:
         self.socket.settimeout(deadline_s)
         try:
-            return Peer(self.socket.accept()[0], name)
+            accepted = self.socket.accept()[0]
         except TimeoutError:
             raise AssertionError(f"{name}: nobody connected within {deadline_s} s") from None
+        self._accepted.append(accepted)
+        return Peer(accepted, name)
 
     def idle(self) -> bool:
         """True if nobody waits to be accepted."""
@@ -142,6 +145,8 @@ class Listener:
             self.socket.accept()[0].close()
 
     def close(self) -> None:
+        for accepted in self._accepted:
+            accepted.close()
         self.socket.close()
 
 

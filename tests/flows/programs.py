@@ -9,7 +9,9 @@ re-parented, so the mark finds what a program left behind.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -111,6 +113,16 @@ class Instance:
                 continue
         return found
 
+    def by_role(self, role: str) -> list[int]:
+        """The pids of living processes that the kernel shows as "ROLE N", e.g. "worker 1"."""
+        found = []
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                if re.fullmatch(rf"{role}( [0-9]+)?", name):
+                    found.append(pid)
+        return sorted(found)
+
     def wait_listening(self, ports: set[int], names: set[str], *, deadline_s: float = STOP_S) -> None:
         """Waits until the kernel shows every port and local name as listening. No connection is made: it would be logged."""
 
@@ -196,10 +208,8 @@ def _state(folder: Path) -> str:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _source_root() -> Path:
