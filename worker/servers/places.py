@@ -1,0 +1,84 @@
+"""How many requests a server may have at once: its limit now, and the places taken. Sans-io.
+
+Source: HAProxy manual 5.2 "maxconn", "minconn", "slowstart"; 4.2 "fullconn".
+
+The limit moves with the load of the backend: at least minconn, at most maxconn, and in between in proportion to how near the
+backend is to its fullconn. A server that came back grows into it during its slow start.
+
+A place is taken before a request is sent and given back after it. One worker alone counts in `LocalPlaces`; workers that
+share a server share its places through whatever else offers `enter` and `leave`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.balance.weights import effective_maxconn
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the `server` line allows. 0 means no limit: of maxconn, all; of maxqueue, an endless queue."""
+
+    maxconn: int = 0
+    minconn: int = 0
+    maxqueue: int = 0
+
+
+class Places(Protocol):
+    """The places taken at the servers of a backend, by all who share them."""
+
+    def enter(self, server: int, limit: int) -> bool:
+        """Take a place if fewer than `limit` are taken (0: always)."""
+
+    def leave(self, server: int) -> None:
+        """Give one back."""
+
+    def used(self, server: int) -> int:
+        """How many are taken."""
+
+
+class LocalPlaces:
+    """The places of one worker that shares its servers with nobody."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self, servers: int) -> None:
+        self._used = [0] * servers
+
+    def enter(self, server: int, limit: int) -> bool:
+        if limit and self._used[server] >= limit:
+            return False
+        self._used[server] += 1
+        return True
+
+    def leave(self, server: int) -> None:
+        assert self._used[server] > 0, "a place was given back that nobody had"
+        self._used[server] -= 1
+
+    def used(self, server: int) -> int:
+        return self._used[server]
+
+    def add(self) -> None:
+        """One more server."""
+        self._used.append(0)
+
+
+def dynamic_limit(capacity: Capacity, backend_load: int, fullconn: int, slowstart_ratio: float = 1.0) -> int:
+    """How many requests the server may have at this load of the backend; 0: any number.
+
+    backend_load: the concurrent connections of the whole backend, those that wait included.
+    """
+    limit = capacity.maxconn or capacity.minconn
+    if not limit:
+        return 0
+    if capacity.minconn and capacity.minconn < limit and backend_load < fullconn:
+        limit = max(capacity.minconn, backend_load * limit // fullconn)
+    return effective_maxconn(limit, slowstart_ratio)
+
+
+def fullconn_default(frontend_maxconns: Sequence[int]) -> int:
+    """`fullconn` where it is not set: 10 % of the maxconns of all frontends that may lead to the backend."""
+    return max(1, (sum(frontend_maxconns) + 9) // 10)
