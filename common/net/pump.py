@@ -74,7 +74,8 @@ class Strand:
 class Pump:
     """Drives strands. `now` is the monotonic time of this turn, in seconds; read it instead of the clock.
 
-    on_crash(strand, error) hears of a strand that ended with an exception other than the ones above.
+    on_crash(strand, error) hears of a strand that ended with an exception other than the ones above. on_pause() is called
+    before the pump sleeps, and at least every TRIO_EVERY_S while it is busy.
     """
 
     __slots__ = (
@@ -89,17 +90,19 @@ class Pump:
         "epoll",
         "now",
         "on_crash",
+        "on_pause",
         "strands",
         "streams",
     )
 
-    def __init__(self, on_crash: Callable[[Strand, BaseException], None]) -> None:
+    def __init__(self, on_crash: Callable[[Strand, BaseException], None], on_pause: Callable[[], None] = lambda: None) -> None:
         self.epoll = select.epoll()
         self.streams: dict[int, Stream] = {}
         self.strands: set[Strand] = set()
         self.current: Strand | None = None
         self.now = time.monotonic()
         self.on_crash = on_crash
+        self.on_pause = on_pause
         self._pending: deque[Strand] = deque()
         self._late: deque[Strand] = deque()
         self._buckets: dict[int, list[Strand]] = {}
@@ -200,19 +203,26 @@ class Pump:
         strand.parked = False
         try:
             trap = strand.coro.send(None) if error is None else strand.coro.throw(error)
-        except StopIteration:
-            pass
-        except (DeadlinePassed, Ended):
-            pass
-        except Exception as crash:
-            self.on_crash(strand, crash)
+        except BaseException as end:
+            self._ended(strand, end)
         else:
-            if trap is None:
-                return
-            strand.coro.close()
-            self.on_crash(strand, TypeError(f"{strand.name} awaited trio ({trap!r}); the data plane waits on the pump only"))
+            if trap is not None:
+                self._trapped(strand)
+
+    def _ended(self, strand: Strand, end: BaseException) -> None:
+        """A strand has returned, or raised."""
         strand.done = True
         self.strands.discard(strand)
+        if isinstance(end, StopIteration | DeadlinePassed | Ended):
+            return
+        if not isinstance(end, Exception):
+            raise end
+        self.on_crash(strand, end)
+
+    def _trapped(self, strand: Strand) -> None:
+        """A strand waits for something that is not ours."""
+        strand.coro.close()
+        self._ended(strand, TypeError(f"{strand.name} awaited trio; the data plane waits on the pump only"))
 
     # --- turns ---------------------------------------------------------------------------------------------------
 
@@ -221,6 +231,7 @@ class Pump:
         self._started = True
         fd = self.epoll.fileno()
         while not self._stopping:
+            self.on_pause()
             if not (self._pending or self._late):
                 with trio.CancelScope(deadline=self._next_deadline()) as self._scope:
                     await trio.lowlevel.wait_readable(fd)
@@ -252,8 +263,19 @@ class Pump:
                 stream.drained = False
                 if mask & _GONE:
                     stream.ended = True
-                if stream.reader is not None:
-                    self._resume(stream.reader)
+                strand = stream.reader
+                if strand is not None:
+                    # As in _resume, spelt out: this is once per event.
+                    self.current = strand
+                    strand.deadline = inf
+                    strand.parked = False
+                    try:
+                        if strand.coro.send(None) is None:
+                            continue
+                    except BaseException as end:
+                        self._ended(strand, end)
+                    else:
+                        self._trapped(strand)
             if mask & _WRITE and stream.writer is not None:
                 self._resume(stream.writer)
         busy = bool(events)

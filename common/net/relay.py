@@ -60,10 +60,11 @@ class Flow:
     """One direction of a relay, or one body: from source to target.
 
     limit: bytes still to move before the flow is done (inf: until the source ends). Reads never pass it, so what follows a
-    body on the same connection stays in the socket. held: read but not yet taken by the target.
+    body on the same connection stays in the socket. held: read but not yet taken by the target. failed: the stream that
+    raised, after an OSError.
     """
 
-    __slots__ = ("bulk", "copied", "held", "limit", "pipe", "pipe_bytes", "source", "source_ended", "splice", "spliced", "target")
+    __slots__ = ("bulk", "copied", "failed", "held", "limit", "pipe", "pipe_bytes", "source", "source_ended", "splice", "spliced", "target")
 
     def __init__(self, source: Stream, target: Stream, *, limit: float = inf, held: bytes = b"", splice: bool = False) -> None:
         self.source = source
@@ -77,6 +78,7 @@ class Flow:
         self.source_ended = False
         self.copied = 0
         self.spliced = 0
+        self.failed: Stream | None = None
 
     @property
     def moved(self) -> int:
@@ -107,12 +109,25 @@ class Flow:
     def _flush(self) -> bool:
         """Send what is held; whether nothing is left."""
         if self.held:
-            sent = self.target.send_now(self.held)
-            self.copied += sent
-            self.held = memoryview(self.held)[sent:] if sent < len(self.held) else b""
-            return not self.held
+            held, self.held = self.held, b""
+            return self._send(held)
         if self.pipe_bytes:
             return self._drain_pipe()
+        return True
+
+    def _send(self, data: bytes | memoryview) -> bool:
+        """Send what the target takes now and hold the rest; whether it took all."""
+        try:
+            sent = self.target.send_now(data)
+        except OSError:
+            self.failed = self.target
+            raise
+        self.copied += sent
+        if sent < len(data):
+            rest = memoryview(data)[sent:]
+            # The scratch buffer is everybody's: what stays must be taken out of it.
+            self.held = rest if isinstance(data, bytes) or isinstance(rest.obj, bytes) else bytes(rest)
+            return False
         return True
 
     def _copy(self) -> bool | None:
@@ -135,6 +150,9 @@ class Flow:
             except BlockingIOError:
                 source.drained = not source.ended
                 return None
+            except OSError:
+                self.failed = source
+                raise
             if count < size and not source.ended:
                 source.drained = True
             view = _scratch_view[:count]
@@ -143,10 +161,7 @@ class Flow:
             return True
         self.bulk = count >= SMALL_READ_BYTES or (self.bulk and count == size)
         self.limit -= count
-        sent = self.target.send_now(view)
-        self.copied += sent
-        if sent < count:
-            self.held = bytes(view[sent:])
+        self._send(view)
         return True
 
     def _splice(self) -> bool | None:
@@ -165,6 +180,9 @@ class Flow:
             source.drained = not source.ended
             self._release_pipe()
             return None
+        except OSError:
+            self.failed = source
+            raise
         if count == 0:
             self.source_ended = True
             self._release_pipe()
@@ -182,6 +200,9 @@ class Flow:
                 sent = os.splice(self.pipe[0], self.target.fd, self.pipe_bytes, flags=_SPLICE)
             except BlockingIOError:
                 return False
+            except OSError:
+                self.failed = self.target
+                raise
             self.pipe_bytes -= sent
             self.spliced += sent
         self._release_pipe()
@@ -219,8 +240,8 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
     try:
         passed_up = passed_down = False
         while True:
-            moved = up.step()
-            moved |= down.step()
+            up.step()
+            down.step()
             if up.done and not passed_up:
                 passed_up = True
                 server.shutdown_write()
@@ -229,16 +250,15 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
                 client.shutdown_write()
             if passed_up and passed_down:
                 return
-            if moved:
-                if not (up.source.drained and down.source.drained):
-                    await pump.pause()
-                    continue
+            readers = tuple(flow.source for flow in (up, down) if not flow.waiting and not flow.source_ended and flow.limit > 0)
+            if any(not source.drained for source in readers):
+                await pump.pause()
+                continue
             limit = idle.both
             if passed_up:
                 limit = min(limit, idle.client_fin)
             if passed_down:
                 limit = min(limit, idle.server_fin)
-            readers = tuple(flow.source for flow in (up, down) if not flow.waiting and not flow.source_ended and flow.limit > 0)
             writers = tuple(flow.target for flow in (up, down) if flow.waiting)
             await pump.wait_any(readers, writers, pump.now + limit)
     finally:

@@ -29,6 +29,11 @@ class Answer:
     body: bytes = b""
     silent: bool = False
 
+    @property
+    def closes(self) -> bool:
+        """Only the close of the connection says where this answer ends: an error file without Content-Length."""
+        return self.silent or (bool(self.body) and not any(name.lower() == b"content-length" for name, _ in self.fields))
+
     def with_fields(self, *added: tuple[bytes, bytes]) -> Answer:
         """The same with these fields at the end."""
         return Answer(self.status, self.reason, (*self.fields, *added), self.body, self.silent)
@@ -44,7 +49,10 @@ class Answer:
         return Response(self.head(), self.status, self.reason, 11, {}, NO_BODY, True)
 
     def render(self, version: int = 11, *, keep: bool = True, head_only: bool = False, head: bytes | None = None) -> bytes:
-        """The bytes for a client of this version. head_only: it asked by HEAD. head: the edited one, if rules edited it."""
+        """The bytes for a client of this version. head_only: it asked by HEAD. head: the edited one, if rules edited it.
+
+        keep must be False if the answer `closes`.
+        """
         if self.silent:
             return b""
         head = self.head() if head is None else head

@@ -100,7 +100,7 @@ def _place_connect(target: bytes, named: Authority | None) -> Place:
     if wanted is None or not wanted.host or not wanted.port:
         raise WireError("connect_target")
     if named is None:
-        return Place(target, target)
+        named = wanted
     if named.host.lower() != wanted.host.lower() or (named.port or wanted.port) != wanted.port:
         raise WireError("host_mismatch")
     return Place(target, bytes(named.without_port(b"80", b"443")))

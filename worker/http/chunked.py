@@ -171,7 +171,7 @@ class ChunkedBody:
             self._stage = _Stage.TRAILER
             return b"", newline + 1
         self._begin_chunk(size)
-        return b"%x\r\n" % size, newline + 1
+        return match[1].lstrip(b"0") + b"\r\n", newline + 1
 
     def _read_trailer(self, data: bytes, at: int) -> tuple[bytes, int]:
         """The trailer section, when it is complete. Returns (last chunk and trailer to pass on, index behind)."""

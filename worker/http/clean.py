@@ -13,13 +13,17 @@ Source: RFC 9110 sections 2.5, 7.6.1, 7.8 and 10.1.4; RFC 9112 sections 3.2, 6.1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
-from worker.http.framing import CHUNKED_BODY, TUNNEL_BODY, content_length, tokens
+from worker.http.framing import CHUNKED_BODY, TUNNEL_BODY, BodyKind, content_length, tokens
 from worker.http.head import Head, Request, Response
 
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings"})
 _NEVER_REMOVED = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_FRAMED = frozenset({BodyKind.LENGTH, BodyKind.CHUNKED})
+_ODDLY_SPACED_FRAMING = re.compile(rb"\n(?i:content-length|transfer-encoding):(?! ?[^ \t\r]*+\r)")
+"""Framing fields with more whitespace than one SP: legal, but nginx and llhttp refuse a tab there."""
 _GOING_ON = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 """Those of grammar.SPECIAL_FIELDS that concern the next connection too."""
 _NAMING_NO_FIELD = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
@@ -41,6 +45,8 @@ def forwarded_response(response: Response) -> bytes:
 def _quickly(head: Head) -> bytes | None:
     """For nearly all heads: `raw`, or `raw` without its one Connection line. None if there is more to do."""
     if head.version < 11 or not head.length_as_is:
+        return None
+    if head.body.kind in _FRAMED and _ODDLY_SPACED_FRAMING.search(head.raw) is not None:
         return None
     ending_here = head.special.keys() - _GOING_ON
     if not ending_here:

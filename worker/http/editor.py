@@ -6,8 +6,10 @@ fetches use it in the head's place (it reads like one), and at the end it gives 
 Nothing can get a CR, LF or NUL into a head, whatever a log-format expression produced: such bytes become spaces in values, and names
 that are no tokens are refused.
 
-What a rule sets stays, also where the client's Connection field names it (clean.py); the fields that belong to a connection itself
-(Connection, Upgrade, ...) are ours alone: `Connection: close` set by a rule is obeyed (`closes`), others are not sent.
+What delimits the body is not for rules to change: edits of Content-Length and Transfer-Encoding do nothing, or the next
+reader would take another message from the same bytes. What else a rule sets stays, also where the client's Connection field
+names it (clean.py); the fields that belong to a connection itself (Connection, Upgrade, ...) are ours alone: `Connection: close`
+set by a rule is obeyed (`closes`), others are not sent.
 
 Source: HAProxy manual 4.2, `http-request add-header`, `set-header`, `del-header`, `replace-header`, `replace-value`, `set-method`,
 `set-path`, `set-pathq`, `set-query`, `set-uri`, `http-response set-status`.
@@ -26,6 +28,8 @@ from worker.http.grammar import CONTROLS_TO_SPACE, TARGET_ONLY, TOKEN_ONLY
 from worker.http.head import Head, Request, Response
 from worker.http.reasons import reason_of
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_BODYLESS = frozenset({204, 304})
 _NOT_IN_TARGET = re.compile(rb'[^!"$-~]')
 _MEMBER = re.compile(rb'(?:^|(?<=,))((?:[^",]++|"(?:[^"\\]++|\\.)*+"?+)*+)')
 
@@ -73,7 +77,8 @@ class HeadEditor:
     def add_header(self, name: bytes, value: bytes) -> None:
         """One more field at the end. Raises ValueError if the name is no token."""
         lower = self._lower(name)
-        self._fields.append(_Field(lower, name, clean_value(value), True))
+        if lower not in _FRAMING:
+            self._fields.append(_Field(lower, name, clean_value(value), True))
 
     def set_header(self, name: bytes, value: bytes) -> None:
         """This field once, at the end, in the place of all of that name. Raises ValueError if the name is no token."""
@@ -83,18 +88,19 @@ class HeadEditor:
     def del_header(self, name: bytes) -> None:
         """Without the fields of this name."""
         lower = self._lower(name)
-        self._fields = [field for field in self._fields if field.lower != lower]
+        if lower not in _FRAMING:
+            self._fields = [field for field in self._fields if field.lower != lower]
 
     def del_headers_matching(self, matches: Callable[[bytes], bool]) -> None:
         """Without the fields whose lower-case name matches (`del-header NAME -m beg|end|sub|reg|str`)."""
         self._forwarded = None
-        self._fields = [field for field in self._fields if not matches(field.lower)]
+        self._fields = [field for field in self._fields if field.lower in _FRAMING or not matches(field.lower)]
 
     def replace_header(self, name: bytes, replace: Replace) -> None:
         """Each whole value of this name through `replace`."""
         lower = self._lower(name)
         for index, field in enumerate(self._fields):
-            if field.lower == lower and (new := replace(field.value)) is not None:
+            if field.lower == lower and lower not in _FRAMING and (new := replace(field.value)) is not None:
                 self._fields[index] = field._replace(value=clean_value(new))
 
     def replace_value(self, name: bytes, replace: Replace) -> None:
@@ -193,10 +199,19 @@ class ResponseEditor(HeadEditor):
         self.reason = response.reason
 
     def set_status(self, status: int, reason: bytes | None = None) -> None:
-        """Another status; its usual reason if none is given. The body stays framed as the server framed it."""
+        """Another status; its usual reason if none is given.
+
+        The body stays framed as the server framed it. So where one of the two statuses has no body and the other has, the
+        connection must close after this response: see `closes`.
+        """
         self._forwarded = None
         self.status = status
         self.reason = reason_of(status) if reason is None else clean_value(reason)
+
+    @property
+    def closes(self) -> bool:
+        """As HeadEditor.closes; also when the new status says otherwise whether there is a body."""
+        return super().closes or (self.status in _BODYLESS) != (self.head.status in _BODYLESS)
 
     @property
     def forwarded(self) -> bytes:

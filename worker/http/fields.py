@@ -70,7 +70,7 @@ def _clean_value(name: bytes, value: bytes, *, strict: bool) -> bytes:
     if b"\x00" in value:
         raise WireError("nul_in_field")
     value = value.strip(b" \t")
-    cleaned = value.translate(CONTROLS_TO_SPACE)
+    cleaned = value.translate(CONTROLS_TO_SPACE).strip(b" ")
     if cleaned != value and (strict or SPECIAL_FIELDS.match(b"\n" + name + b":") is not None):
         raise WireError("control_in_field")
     return cleaned

@@ -34,7 +34,7 @@ REQUEST_HEAD = re.compile(
 )
 
 RESPONSE_HEAD = re.compile(
-    rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: (" + VALUE + rb"*+))?+\r\n"  # status line
+    rb"HTTP/1\.([01]) ([1-9][0-9][0-9]) (" + VALUE + rb"*+)\r\n"  # status line
     rb"(?:" + TOKEN + rb"++:" + VALUE + rb"*+\r\n)*+\r\n"
 )
 

@@ -261,7 +261,7 @@ class RequestReader:
         _check_size(raw, self.limits, 431)
         method, target, name = raw[: raw.index(b"\r\n")].split(b" ")
         assert repaired.invalid or REQUEST_HEAD.fullmatch(raw) is not None, raw
-        return _accept_request(raw, method, target, name[-1:], options, invalid=repaired.invalid), repaired.end
+        return _accept_request(raw, method, target, name[-1:], options), repaired.end
 
 
 class ResponseReader:
@@ -297,7 +297,7 @@ class ResponseReader:
             return self._unusual(data, start, request_method, upgrade)
         _check_size(raw, self.limits, 502)
         minor, status, reason = match.groups()
-        response = _accept_response(raw, minor, int(status), reason or b"", request_method, upgrade, self.options)
+        response = _accept_response(raw, minor, int(status), reason, request_method, upgrade, self.options)
         if known is not None and len(raw) <= REMEMBERED_HEAD_BYTES_MAX:
             if len(known) >= REMEMBERED_HEADS_MAX:
                 known.clear()
@@ -350,8 +350,8 @@ def _collect(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return special
 
 
-def _accept_request(raw: bytes, method: bytes, target: bytes, minor: bytes, options: Options, *, invalid: bool = False) -> Request:
-    """What a request whose bytes are in order means. invalid: h11 read it: its Host and target are taken as they are."""
+def _accept_request(raw: bytes, method: bytes, target: bytes, minor: bytes, options: Options) -> Request:
+    """What a request whose bytes are in order means."""
     found = SPECIAL_FIELDS.findall(raw)
     if len(found) == 1 and minor == b"1" and target[:1] == b"/" and method != b"CONNECT":
         name, host = found[0]
@@ -360,17 +360,16 @@ def _accept_request(raw: bytes, method: bytes, target: bytes, minor: bytes, opti
     special = _collect(found)
     version = 11 if minor == b"1" else 10
     written = placed = special.get(b"host")
-    if not invalid:
-        if target[:1] == b"/" and method != b"CONNECT":
-            if written is not None and not is_host(written):
-                raise WireError("bad_host")
-        else:
-            place = place_request(method, target, written)
-            placed = place.host
-            if place.target != target or placed != written:
-                raw = _with_place(raw, target, place.target, placed)
-            target = place.target
-    if placed is None and version >= 11:
+    if target[:1] == b"/" and method != b"CONNECT":
+        if written is not None and not is_host(written):
+            raise WireError("bad_host")
+    else:
+        place = place_request(method, target, written)
+        placed = place.host
+        if place.target != target or placed != written:
+            raw = _with_place(raw, target, place.target, placed)
+        target = place.target
+    if version >= 11 and (placed is None or (written is None and options.strict)):
         raise WireError("host_missing")
     return _with_specials(raw, method, target, version, placed, special, options)
 
@@ -381,11 +380,11 @@ def _with_specials(
     plan, faulty, length_as_is = request_framing(special, version, method, options.strict, options.payload_with_any_method)
     connection = special.get(b"connection")
     upgrade = expected = trailers = None
-    if version >= 11:
+    if version >= 11:  # in HTTP/1.0 these three mean nothing
         if b"upgrade" in special and plan is NO_BODY and b"upgrade" in tokens(connection or b""):
             upgrade = _forwardable_upgrade(special[b"upgrade"])
         expected = special.get(b"expect")
-    trailers = special.get(b"te")
+        trailers = special.get(b"te")
     return Request(
         raw,
         method,

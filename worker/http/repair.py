@@ -122,8 +122,8 @@ def _read_request(head: bytes, ending: bytes, *, strict: bool) -> bytes:
 def _read_request_line(line: bytes) -> tuple[bytes, bytes, int]:
     match = TOLERANT_REQUEST_LINE.fullmatch(line)
     if match is None:
-        method, _, rest = line.partition(b" ")
-        raise WireError("bad_method" if TOKEN_ONLY.fullmatch(method) is None else "bad_request_line" if b" " in rest else "version_missing")
+        method = line.partition(b" ")[0]
+        raise WireError("bad_method" if TOKEN_ONLY.fullmatch(method) is None else "bad_request_line")
     method, target, name = match.groups()
     version = _version(name, 505)
     if TARGET_ONLY.fullmatch(target) is None:

@@ -8,21 +8,19 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_TARGET = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+://[^/?#]*+)?+([^?#]*+)(?:\?([^#]*+))?+(#.*+)?+", re.DOTALL)
+_TARGET = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+://[^/?#]*+)?+([^?]*+)(?:\?(.*+))?+", re.DOTALL)
 
 
 class Url(NamedTuple):
-    """origin: b"" or "scheme://authority". path: maybe empty, or "*", or the whole of a CONNECT target. query: without "?"; None = there
-    is none. fragment: b"" or with its "#"; only lenient reading lets one in."""
+    """origin: b"" or "scheme://authority". path: maybe empty, or "*", or the whole of a CONNECT target. query: without "?"; None =
+    there is none. A fragment, which only lenient reading lets in, is part of what it stands behind, as in HAProxy."""
 
     origin: bytes
     path: bytes
     query: bytes | None
-    fragment: bytes = b""
 
     def __bytes__(self) -> bytes:
-        query = b"" if self.query is None else b"?" + self.query
-        return self.origin + self.path + query + self.fragment
+        return self.origin + self.path + (b"" if self.query is None else b"?" + self.query)
 
     @property
     def scheme(self) -> bytes:
@@ -37,16 +35,16 @@ def split(target: bytes) -> Url:
     """The parts of a target. bytes(split(x)) == x for every x."""
     match = _TARGET.fullmatch(target)
     assert match is not None
-    origin, path, query, fragment = match.groups()
-    return Url(origin or b"", path, query, fragment or b"")
+    origin, path, query = match.groups()
+    return Url(origin or b"", path, query)
 
 
 def path(target: bytes) -> bytes:
-    """The path of a target: what the fetch `path` gives. "/" of an absolute target without one."""
+    """The path of a target: what the fetch `path` gives. "/" of an absolute target without one, b"" where there is no path at all."""
     if target[:1] == b"/":
         return target.partition(b"?")[0]
-    url = split(target)
-    return url.path or (b"/" if url.origin else b"")
+    held = split(target)
+    return (held.path or b"/") if held.origin else b""
 
 
 def query(target: bytes) -> bytes:

@@ -1,0 +1,130 @@
+"""Bodies on their way from one side to the other: as they are, decoded, or made chunked.
+
+A body with a length, or one that ends with its connection, is a plain `Flow` (common/net/relay.py): bytes are not looked at,
+can be spliced, and reads stop exactly at the end, so what follows on the connection is still there for the next
+message. A chunked one is read through its codec. Every flow is fed first with what came along with the head (`begin`), and
+hands back what lies behind the body's end (`leftover`).
+
+This is also the one place where a filter on bodies (compression, a cache) can stand: as another kind of flow.
+Source: RFC 9112 sections 6 and 7.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from common.net.relay import Flow
+from common.net.stream import READ_SIZE, Stream
+from worker.http.chunked import LAST_CHUNK, ChunkedBody, encode_chunk
+from worker.http.framing import BodyKind, BodyPlan
+
+
+class PlainBody(Flow):
+    """LENGTH or CLOSE, forwarded as it is."""
+
+    __slots__ = ("leftover", "until_close")
+
+    def __init__(self, source: Stream, target: Stream, plan: BodyPlan, *, splice: bool) -> None:
+        self.until_close = plan.kind is not BodyKind.LENGTH
+        super().__init__(source, target, limit=inf if self.until_close else plan.length, splice=splice)
+        self.leftover = b""
+
+    def begin(self, head: bytes, data: bytes) -> None:
+        """What to send first: a head, and the body's bytes that came with it."""
+        take = len(data) if self.until_close else min(len(data), int(self.limit))
+        self.leftover = data[take:]
+        self.limit -= take
+        self.held = head + (data if take == len(data) else data[:take])
+
+    @property
+    def complete(self) -> bool:
+        """The body has all its bytes. False at the end of the source means that it was cut."""
+        return self.limit <= 0 or (self.until_close and self.source_ended)
+
+
+class ChunkedFlow(Flow):
+    """A chunked body, forwarded as chunked or decoded."""
+
+    __slots__ = ("codec", "leftover")
+
+    def __init__(self, source: Stream, target: Stream, *, decode: bool) -> None:
+        super().__init__(source, target)
+        self.codec = ChunkedBody(decode=decode)
+        self.leftover = b""
+
+    def begin(self, head: bytes, data: bytes) -> None:
+        """Raises WireError, as reading on does."""
+        self.held = head + self._take(data)
+
+    def _take(self, data: bytes) -> bytes:
+        pieces, end = self.codec.feed(data)
+        if end < len(data):
+            self.leftover = data[end:]
+        if self.codec.done:
+            self.limit = 0
+        if len(pieces) == 1:
+            return bytes(pieces[0])
+        return b"".join(pieces)
+
+    def _copy(self) -> bool | None:
+        data = self.source.recv_now(READ_SIZE)
+        if data is None:
+            return None
+        if not data:
+            self.source_ended = True
+            return True
+        coded = self._take(data)
+        if coded:
+            self._send(coded)
+        return True
+
+    @property
+    def complete(self) -> bool:
+        return self.codec.done
+
+
+class ChunkingFlow(Flow):
+    """A body that ends with its connection, made chunked, so that the other side's connection can live on."""
+
+    __slots__ = ("leftover",)
+
+    def __init__(self, source: Stream, target: Stream) -> None:
+        super().__init__(source, target)
+        self.leftover = b""
+
+    def begin(self, head: bytes, data: bytes) -> None:
+        self.held = head + (b"".join(encode_chunk(data)) if data else b"")
+
+    def _copy(self) -> bool | None:
+        data = self.source.recv_now(READ_SIZE)
+        if data is None:
+            return None
+        if data:
+            self._send(b"".join(encode_chunk(data)))
+        else:
+            self.source_ended = True
+            self._send(LAST_CHUNK)
+        return True
+
+    @property
+    def complete(self) -> bool:
+        return self.source_ended
+
+
+Body = PlainBody | ChunkedFlow | ChunkingFlow
+
+
+def request_body(source: Stream, target: Stream, plan: BodyPlan, *, splice: bool = False) -> Body:
+    """The way of a request body, which is LENGTH or CHUNKED."""
+    if plan.kind is BodyKind.CHUNKED:
+        return ChunkedFlow(source, target, decode=False)
+    return PlainBody(source, target, plan, splice=splice)
+
+
+def response_body(source: Stream, target: Stream, plan: BodyPlan, out: BodyPlan, *, splice: bool = False) -> Body:
+    """The way of a response body that is framed as `plan` by the server and as `out` for the client."""
+    if plan.kind is BodyKind.CHUNKED:
+        return ChunkedFlow(source, target, decode=out.kind is not BodyKind.CHUNKED)
+    if plan.kind is BodyKind.CLOSE and out.kind is BodyKind.CHUNKED:
+        return ChunkingFlow(source, target)
+    return PlainBody(source, target, plan, splice=splice)

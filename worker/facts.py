@@ -1,0 +1,317 @@
+"""What rules, fetches and log lines may ask about an exchange: the answering side of common/acl/facts.py.
+
+`Exchange` adds the story to this. Facts that a configuration may never ask for are properties, so that an exchange nobody
+asks about pays for none; those that are set on the way have their "not yet" value in the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from common import model
+from common.acl.facts_tls import TlsFacts
+from common.acl.facts_world import StickEntry
+from common.acl.types import Variables
+from common.net.sockaddr import packed
+from worker.http.editor import RequestEditor, ResponseEditor
+from worker.http.head import Request, Response
+
+if TYPE_CHECKING:
+    from common.net.stream import Stream
+    from worker.connect import ServerConnection
+    from worker.proxies import Backend, Frontend
+    from worker.server import Server
+    from worker.session import Session
+    from worker.world import World
+
+
+class Timers:
+    """Durations for logs, from the exchange's time stamps. HAProxy manual 8.4."""
+
+    __slots__ = ("_x",)
+
+    def __init__(self, exchange: ExchangeFacts) -> None:
+        self._x = exchange
+
+    @property
+    def handshake(self) -> float | None:
+        x = self._x
+        return x.session.opened_at - x.session.accepted_at if x.is_first_request else 0.0
+
+    @property
+    def idle(self) -> float | None:
+        x = self._x
+        return None if x.first_byte_at is None else x.first_byte_at - x.started_at
+
+    @property
+    def request(self) -> float | None:
+        x = self._x
+        return None if x.request_at is None or x.first_byte_at is None else x.request_at - x.first_byte_at
+
+    @property
+    def queue(self) -> float | None:
+        x = self._x
+        return None if x.queued_at is None or x.waiting_since is None else x.queued_at - x.waiting_since
+
+    @property
+    def connect(self) -> float | None:
+        x = self._x
+        return None if x.connected_at is None or x.queued_at is None else x.connected_at - x.queued_at
+
+    @property
+    def response(self) -> float | None:
+        x = self._x
+        return None if x.response_at is None or x.connected_at is None else x.response_at - x.connected_at
+
+    @property
+    def total(self) -> float | None:
+        x = self._x
+        return (x.ended_at or x.world.pump.now) - (x.session.accepted_at if x.is_first_request else x.started_at)
+
+
+class ExchangeFacts:
+    """Answers `common.acl.facts.Facts`."""
+
+    # Set by the story as it goes. Times are the pump's.
+    session: Session
+    frontend: Frontend
+    world: World
+    stream: Stream
+    head: Request | None
+    started_at: float
+    first_byte_at: float | None = None
+    request_at: float | None = None
+    waiting_since: float | None = None
+    queued_at: float | None = None
+    connected_at: float | None = None
+    response_at: float | None = None
+    ended_at: float | None = None
+
+    client_buffer: bytes = b""
+    request_editor: RequestEditor | None = None
+    response_head: Response | None = None
+    response_editor: ResponseEditor | None = None
+    response_body: bytes = b""
+    request_body: bytes = b""
+    response_buffer: bytes = b""
+    routed: Backend | None = None
+    leased: Server | None = None
+    connection: ServerConnection | None = None
+    bc_reused = False
+    has_place = False  # at the leased server, which has no connection for us yet
+    retries = 0
+    redispatched = False
+    termination = b"--"
+    persistence_state = b"--"
+    cookie_request_capture: bytes | None = None
+    cookie_response_capture: bytes | None = None
+    request_captures: Sequence[bytes | None] = ()
+    response_captures: Sequence[bytes | None] = ()
+    bytes_in = 0
+    bytes_out = 0
+    server_queue_position = 0
+    backend_queue_position = 0
+    server_status: int | None = None
+    status: int | None = None
+    logged_early = False
+    error_message = b""
+    applet_name = ""
+    bc_err = 0
+    priority_class = 0
+    priority_offset = 0
+    last_rule: model.Place | None = None
+    current_rule: model.Place | None = None
+    waiting_for = ""
+    undecided = False
+    inspection_final = True
+    _src: tuple[bytes, int] | None = None
+    _dst: tuple[bytes, int] | None = None
+    _unique_id: bytes | None = None
+    _txn: Variables | None = None
+    _req: Variables | None = None
+    _res: Variables | None = None
+    _timeouts: dict[str, float] | None = None
+    _tracked: dict[int, StickEntry] | None = None
+    log_counter = 0
+    log_level: int | None = None  # `set-log-level`; -1 = silent
+    request_counter = 0
+
+    # --- addresses -----------------------------------------------------------------------------------------------
+
+    @property
+    def src(self) -> bytes:
+        return self._src[0] if self._src else self.session.src
+
+    @property
+    def src_port(self) -> int:
+        return self._src[1] if self._src else self.session.src_port
+
+    @property
+    def dst(self) -> bytes:
+        return self._dst[0] if self._dst else self.session.dst
+
+    @property
+    def dst_port(self) -> int:
+        return self._dst[1] if self._dst else self.session.dst_port
+
+    def set_source(self, address: bytes, port: int) -> None:
+        self._src = (address, port)
+
+    def set_destination(self, address: bytes, port: int) -> None:
+        self._dst = (address, port)
+
+    @property
+    def bc_src(self) -> bytes:
+        return self._server_side("getsockname")[0]
+
+    @property
+    def bc_src_port(self) -> int:
+        return self._server_side("getsockname")[1]
+
+    @property
+    def bc_dst(self) -> bytes:
+        return self._server_side("getpeername")[0]
+
+    @property
+    def bc_dst_port(self) -> int:
+        return self._server_side("getpeername")[1]
+
+    def _server_side(self, which: str) -> tuple[bytes, int]:
+        if self.connection is None:
+            return b"", 0
+        try:
+            return packed(getattr(self.connection.stream.sock, which)())
+        except OSError:
+            return b"", 0
+
+    @property
+    def bc_http_major(self) -> int:
+        return 1 if self.connection is not None else 0
+
+    @property
+    def bc_tls(self) -> TlsFacts | None:
+        return self.world.tls_facts_of(self.connection.stream) if self.connection is not None else None
+
+    def bc_tcp_info(self, name: str) -> int | None:
+        from worker.session import tcp_info
+
+        return tcp_info(self.connection.stream.sock, name) if self.connection is not None else None
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    @property
+    def request(self) -> Request | RequestEditor | None:
+        return self.request_editor or self.head
+
+    @property
+    def response(self) -> Response | ResponseEditor | None:
+        return self.response_editor or self.response_head
+
+    def edit_request(self) -> RequestEditor:
+        """The request under edit; made by the first rule that changes something."""
+        if self.request_editor is None:
+            assert self.head is not None
+            self.request_editor = RequestEditor(self.head)
+        return self.request_editor
+
+    def edit_response(self) -> ResponseEditor:
+        if self.response_editor is None:
+            assert self.response_head is not None
+            self.response_editor = ResponseEditor(self.response_head)
+        return self.response_editor
+
+    @property
+    def request_buffer(self) -> bytes:
+        return self.client_buffer
+
+    @property
+    def request_body_size(self) -> int:
+        if self.head is None:
+            return 0
+        return self.head.body.length or len(self.request_body)
+
+    @property
+    def response_body_size(self) -> int:
+        return self.response_head.body.length if self.response_head is not None else 0
+
+    @property
+    def is_first_request(self) -> bool:
+        return self.session.requests <= 1
+
+    @property
+    def request_line(self) -> bytes:
+        if self.head is None:
+            return b"<BADREQ>" if self.frontend.is_http else b""
+        return self.head.raw[: self.head.raw.index(b"\r")]
+
+    # --- who serves it -------------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> model.Proxy | None:
+        return self.routed.model if self.routed is not None else None
+
+    @property
+    def server(self) -> model.Server | None:
+        return self.leased.model if self.leased is not None else None
+
+    def timeout(self, name: str) -> float | None:
+        if self._timeouts is not None and name in self._timeouts:
+            return self._timeouts[name]
+        if name == "client":
+            return self.frontend.model.timeouts.client
+        timeouts = (self.routed or self.frontend).model.timeouts
+        return {
+            "server": timeouts.server,
+            "tunnel": timeouts.tunnel,
+            "connect": timeouts.connect,
+            "queue": timeouts.queue,
+            "tarpit": timeouts.tarpit,
+        }.get(name)
+
+    def set_timeout(self, name: str, seconds: float) -> None:
+        if self._timeouts is None:
+            self._timeouts = {}
+        self._timeouts[name] = seconds
+
+    # --- variables and tables ------------------------------------------------------------------------------------
+
+    @property
+    def txn_variables(self) -> Variables:
+        if self._txn is None:
+            self._txn = {}
+        return self._txn
+
+    @property
+    def req_variables(self) -> Variables:
+        if self._req is None:
+            self._req = {}
+        return self._req
+
+    @property
+    def res_variables(self) -> Variables:
+        if self._res is None:
+            self._res = {}
+        return self._res
+
+    def tracked(self, index: int) -> StickEntry | None:
+        if self._tracked is not None and index in self._tracked:
+            return self._tracked[index]
+        return None
+
+    # --- logs ----------------------------------------------------------------------------------------------------
+
+    @property
+    def unique_id(self) -> bytes:
+        if self._unique_id is None:
+            make = self.frontend.make_unique_id
+            self._unique_id = make(self) if make is not None else b""
+        return self._unique_id
+
+    @property
+    def timers(self) -> Timers:
+        return Timers(self)
+
+    @property
+    def request_date(self) -> float:
+        return self.world.wall(self.first_byte_at if self.first_byte_at is not None else self.session.accepted_at)

@@ -1,0 +1,66 @@
+"""Fields that options add to requests: who the client is, in the words of the day.
+
+Source: HAProxy manual 4.2 "option forwardfor", "option originalto".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from common import model
+from common.wire.address_text import inet6_text, inet_text
+
+if TYPE_CHECKING:
+    from worker.exchange import Exchange
+
+Adder = Callable[["Exchange"], bytes]
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def address_text(packed: bytes) -> bytes:
+    """The text of a packed address; b"" for none."""
+    if len(packed) == 4:
+        return inet_text(packed).encode()
+    return inet6_text(packed).encode() if packed else b""
+
+
+def adders(frontend: model.Proxy, backend: model.Proxy) -> list[Adder]:
+    """What the options of both sides add, each field once: the backend's name for it counts, the exceptions of both do."""
+    made = []
+    for option, default, takes_destination in (("forwardfor", "x-forwarded-for", False), ("originalto", "x-original-to", True)):
+        with_option = [proxy for proxy in (frontend, backend) if option in proxy.options or option in proxy.option_args]
+        sides = [proxy.option_args.get(option, ()) for proxy in with_option]
+        if sides:
+            made.append(_address_adder(sides, default, takes_destination))
+    return made
+
+
+def _address_adder(sides: list[tuple[str, ...]], name: str, takes_destination: bool) -> Adder:
+    """`[except NETWORK] [header NAME] [if-none]`, once per side that has the option."""
+    networks: list[_Network] = []
+    for words in sides:
+        for position, word in enumerate(words):
+            if word == "header":
+                name = words[position + 1]
+            elif word == "except":
+                networks.append(ipaddress.ip_network(words[position + 1], strict=False))
+    if_none = all("if-none" in words for words in sides)
+    lower = name.lower().encode()
+    prefix = lower + b": "
+
+    def add(exchange: Exchange) -> bytes:
+        address = exchange.dst if takes_destination else exchange.src
+        if not address or (networks and _is_in(address, networks)):
+            return b""
+        if if_none and exchange.request is not None and exchange.request.values(lower):
+            return b""
+        return prefix + address_text(address) + b"\r\n"
+
+    return add
+
+
+def _is_in(address: bytes, networks: list[_Network]) -> bool:
+    value = ipaddress.ip_address(address)
+    return any(value in network for network in networks)

@@ -1,0 +1,272 @@
+"""The living proxies of a worker: what the model says, made ready to be used.
+
+A `Frontend` and a `Backend` hold what every session of theirs would otherwise work out again: timeouts with their fall-backs
+applied, rules compiled, readers, loggers, counters. A section `listen` is both.
+
+Source: HAProxy manual 4.2 ("timeout …", "balance", "option forwardfor", "errorfile"), 5.2 ("server").
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Collection
+from math import inf
+from typing import TYPE_CHECKING
+
+from common import model
+from common.balance.balancer import Candidate
+from common.balance.make import make
+from common.observe import fields as f
+from worker.forwarded import Adder, adders
+from worker.http.answers import Answer
+from worker.http.head import Limits, Options, RequestReader, ResponseReader
+from worker.pages import ErrorPages
+from worker.route.rules import Rules
+from worker.server import Server
+
+if TYPE_CHECKING:
+    from worker.exchange import Exchange
+    from worker.session import Session
+    from worker.sessionlog import SessionLog
+    from worker.world import World
+
+
+def first_set(*values: float | None) -> float:
+    """The first timeout that is set; inf when none is. 0 counts as not set, as in HAProxy."""
+    for value in values:
+        if value:
+            return value
+    return inf
+
+
+class Frontend:
+    """A proxy's client side."""
+
+    __slots__ = (
+        "client_fin_s",
+        "client_s",
+        "closes_client",
+        "connections",
+        "default_backend",
+        "dont_log_null",
+        "errors",
+        "handshake_s",
+        "index",
+        "is_http",
+        "keep_alive_s",
+        "listeners",
+        "log",
+        "make_unique_id",
+        "model",
+        "name",
+        "reader",
+        "request_s",
+        "response_active",
+        "rules",
+        "splice_request",
+        "tally",
+        "world",
+    )
+
+    def __init__(self, world: World, index: int, proxy: model.Proxy, rules: Rules, log: SessionLog, errors: ErrorPages) -> None:
+        timeouts = proxy.timeouts
+        self.world = world
+        self.index = index
+        self.model = proxy
+        self.name = proxy.name
+        self.rules = rules
+        self.log = log
+        self.errors = errors
+        self.is_http = proxy.mode == "http"
+        self.client_s = first_set(timeouts.client)
+        self.request_s = first_set(timeouts.http_request, timeouts.client)
+        self.keep_alive_s = first_set(timeouts.http_keep_alive, timeouts.http_request, timeouts.client)
+        self.handshake_s = first_set(timeouts.client_hs, timeouts.http_request, timeouts.client)
+        self.client_fin_s = timeouts.client_fin
+        self.dont_log_null = "dontlognull" in proxy.options
+        self.closes_client = "httpclose" in proxy.options
+        self.splice_request = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
+        self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy))
+        self.default_backend: Backend | None = None
+        self.response_active = bool(rules.http_response)
+        self.make_unique_id = rules.unique_id
+        self.connections = 0
+        self.tally = world.tallies.of(world.counters.frontend(index), self._derive)
+        self.listeners = {bind.id: world.tallies.of(world.counters.listener(bind.id)) for bind in proxy.binds}
+
+    # --- counting ------------------------------------------------------------------------------------------------
+
+    def open(self, session: Session) -> None:
+        """One more connection."""
+        self.connections += 1
+        self.tally.words[f.STOT] += 1
+        self.tally.touch()
+        listener = self.listeners[session.bind.id]
+        f.enter(listener.words)
+        listener.touch()
+
+    def close(self, session: Session) -> None:
+        self.connections -= 1
+        self.tally.touch()
+        listener = self.listeners[session.bind.id]
+        listener.words[f.SCUR] -= 1
+        listener.touch()
+
+    def _derive(self, words: array[int]) -> None:
+        words[f.SCUR] = self.connections
+        words[f.SMAX] = max(words[f.SMAX], self.connections)
+        words[f.CONN_TOT] = words[f.STOT]
+        if self.is_http:
+            words[f.H1SESS] = words[f.STOT]
+            words[f.H1_OPEN_CONNECTIONS] = self.connections
+            words[f.H1REQ] = words[f.REQ_TOT]
+
+    def count_cut(self, exchange: Exchange) -> None:
+        """An exchange that did not end by itself: whose fault, by the first termination letter."""
+        cause = exchange.termination[:1]
+        tally = exchange.leased.tally if exchange.leased is not None else self.tally
+        if cause in (b"C", b"c"):
+            tally.words[f.CLI_ABRT] += 1
+        elif cause in (b"S", b"s"):
+            tally.words[f.SRV_ABRT if exchange.response_started else f.ERESP] += 1
+        elif cause == b"P":
+            self.tally.words[f.DREQ] += 1
+        tally.touch()
+
+    def count_unread(self, exchange: Exchange) -> None:
+        self.tally.words[f.EREQ] += 1
+
+
+class Backend:
+    """A proxy's server side."""
+
+    __slots__ = (
+        "_adders",
+        "_load",
+        "balancer",
+        "closes_server",
+        "connect_s",
+        "connections",
+        "errors",
+        "index",
+        "is_http",
+        "key_of",
+        "model",
+        "name",
+        "queue_s",
+        "reader",
+        "redispatch_interval",
+        "response_active",
+        "retries",
+        "retry_on",
+        "rules",
+        "server_fin_s",
+        "server_s",
+        "servers",
+        "splice_response",
+        "tally",
+        "world",
+    )
+
+    def __init__(self, world: World, index: int, proxy: model.Proxy, rules: Rules, errors: ErrorPages) -> None:
+        timeouts = proxy.timeouts
+        self.world = world
+        self.index = index
+        self.model = proxy
+        self.name = proxy.name
+        self.rules = rules
+        self.errors = errors
+        self.is_http = proxy.mode == "http"
+        self.connect_s = first_set(timeouts.connect)
+        self.server_s = first_set(timeouts.server)
+        self.queue_s = first_set(timeouts.queue, timeouts.connect)
+        self.server_fin_s = timeouts.server_fin
+        self.retries = proxy.retries
+        self.retry_on = frozenset(proxy.retry_on)
+        self.redispatch_interval = redispatch_interval(proxy)
+        self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
+        self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
+        self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
+        self.response_active = bool(rules.http_response)
+        self._adders: dict[int, list[Adder]] = {}
+        self.key_of = rules.balance_key
+        self.tally = world.tallies.of(world.counters.backend(index), self._derive)
+        self.connections = 0
+        self.servers = [Server(world, self, position, server) for position, server in enumerate(proxy.servers)]
+        self.balancer = make(
+            proxy.balance,
+            proxy.hash_type,
+            [Candidate(server.model.id, server.model.weight, not server.model.disabled, server.model.backup) for server in self.servers],
+            chance=random.random,
+            all_backups="allbackups" in proxy.options,
+        )
+        loads = self.servers
+        self._load = lambda position: loads[position].load()
+
+    def added_fields(self, exchange: Exchange) -> bytes:
+        """Field lines that options of either side add to the request."""
+        frontend = exchange.frontend
+        made = self._adders.get(frontend.index)
+        if made is None:
+            made = self._adders[frontend.index] = adders(frontend.model, self.model)
+        if not made:
+            return b""
+        return b"".join([add(exchange) for add in made])
+
+    def choose(self, exchange: Exchange, excluded: Collection[int]) -> Server | None:
+        """The server for this exchange; None when there is none left."""
+        servers = self.servers
+        if len(servers) == 1 and not excluded:
+            server = servers[0]
+            return server if server.usable else None
+        key = self.key_of(exchange) if self.key_of is not None else None
+        position = self.balancer.choose(key, self._load, excluded)
+        if position is None and excluded:
+            # All others have failed too or are down: better one of them again than nobody.
+            position = self.balancer.choose(key, self._load)
+        return servers[position] if position is not None else None
+
+    def redispatches(self, attempt: int, attempts_max: int) -> bool:
+        """Whether retry number `attempt` goes to another server. HAProxy manual 4.2 "option redispatch"."""
+        interval = self.redispatch_interval
+        if interval == 0:
+            return False
+        if interval < 0:
+            return attempt % max(1, attempts_max + 1 + interval) == 0 if interval != -1 else attempt == attempts_max
+        return attempt % interval == 0
+
+    def retries_on(self, kind: str) -> bool:
+        return kind in self.retry_on or "all-retryable-errors" in self.retry_on
+
+    def _derive(self, words: array[int]) -> None:
+        words[f.SCUR] = self.connections
+        words[f.SMAX] = max(words[f.SMAX], self.connections)
+        words[f.STOT] = words[f.REQ_TOT] + self.connections
+
+
+def redispatch_interval(proxy: model.Proxy) -> int:
+    """`option redispatch [N]`: every Nth retry; -1 (the default) only the last one; 0: the option is off."""
+    if "redispatch" in proxy.option_args:
+        words = proxy.option_args["redispatch"]
+        return int(words[0]) if words else -1
+    return -1 if "redispatch" in proxy.options else 0
+
+
+def request_options(proxy: model.Proxy) -> Options:
+    options = proxy.options
+    return Options(
+        strict="http-strict" in options,
+        accept_invalid=bool(options & {"accept-invalid-http-request", "accept-unsafe-violations-in-http-request"}),
+    )
+
+
+def response_options(proxy: model.Proxy) -> Options:
+    options = proxy.options
+    return Options(
+        strict="http-strict" in options,
+        accept_invalid=bool(options & {"accept-invalid-http-response", "accept-unsafe-violations-in-http-response"}),
+    )
+
+
+__all__ = ["Answer", "Backend", "Frontend", "first_set"]

@@ -1,0 +1,311 @@
+"""Where connections come from: dispatchers that hand descriptors over, and listening sockets of this worker's own.
+
+Handover. Each dispatcher holds one SOCK_SEQPACKET channel to this worker. A message is one client: a connection id, the bind
+it came in by, a PROXY v2 header with its addresses, and its descriptor. What goes back, gathered per turn: *taken* (we
+have read from it, so the dispatcher may close its copy and must not seat it elsewhere any more), *ended*, *refused*.
+
+Abstract names have no file permissions, so a peer is asked who it is (SO_PEERCRED) before it is believed.
+Source: unix(7); docs/architecture.md section 2.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Protocol
+
+from common.errors import WireError
+from common.model import Bind
+from common.net.fdpass import close_all, peer_credentials, receive_descriptor
+from common.net.pump import DeadlinePassed, Pump
+from common.net.sockaddr import packed
+from common.net.stream import Stream
+from common.wire import handover
+from common.wire.proxy_protocol import ProxyHeader
+
+ACCEPTS_PER_TURN = 64
+ACCEPT_PAUSE_S = 0.1  # after running out of descriptors or memory
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PEER_GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ECONNRESET}
+
+
+class Seat(Protocol):
+    """What a session tells the place that it came from."""
+
+    def taken(self) -> None: ...
+    def ended(self) -> None: ...
+
+
+class Receiver(Protocol):
+    """The worker as a listener or a channel sees it."""
+
+    pump: Pump
+    number: int
+    generation: int
+    handshakes: int
+
+    @property
+    def connections_here(self) -> int: ...
+
+    channels: set[Channel]
+    orphans: set[ChannelSeat]
+
+    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None) -> None: ...
+    def bind_by_id(self, number: int) -> Bind | None: ...
+    def connections_max(self) -> int: ...
+    def is_trusted(self, uid: int) -> bool: ...
+    def log(self, level: str, text: str) -> None: ...
+
+
+class ChannelSeat:
+    """One handed-over connection's place. The channel changes when its dispatcher dies and another one takes its sessions on."""
+
+    __slots__ = ("bind_id", "channel", "id", "is_taken", "receiver")
+
+    def __init__(self, receiver: Receiver, channel: Channel, number: int, bind_id: int) -> None:
+        self.receiver = receiver
+        self.channel: Channel | None = channel
+        self.id = number
+        self.bind_id = bind_id
+        self.is_taken = False
+
+    def taken(self) -> None:
+        if not self.is_taken:
+            self.is_taken = True
+            if self.channel is not None:
+                self.channel.taken_ids.append(self.id)
+                self.channel.wake()
+
+    def ended(self) -> None:
+        if self.channel is None:
+            self.receiver.orphans.discard(self)
+            return
+        del self.channel.seats[self.id]
+        self.channel.ended_ids.append(self.id)
+        self.channel.wake()
+
+
+class Channel:
+    """One dispatcher's channel, at the worker's end."""
+
+    __slots__ = ("bind", "ended_ids", "open", "receiver", "refused_ids", "reported_load", "reporter", "seats", "stream", "taken_ids")
+
+    def __init__(self, receiver: Receiver, stream: Stream, bind: Bind | None) -> None:
+        self.receiver = receiver
+        self.stream = stream
+        self.bind = bind
+        self.seats: dict[int, ChannelSeat] = {}
+        self.taken_ids = handover.ids_array()
+        self.ended_ids = handover.ids_array()
+        self.refused_ids = handover.ids_array()
+        self.reported_load = 0
+        self.open = True
+        receiver.channels.add(self)
+        self.reporter = receiver.pump.spawn(self._report(), "channel reporter")
+
+    def wake(self) -> None:
+        """Something is to be reported: it leaves at the end of this turn, together with all else of the turn."""
+        self.receiver.pump.wake(self.reporter)
+
+    async def _report(self) -> None:
+        """The strand that reports."""
+        receiver = self.receiver
+        hello = handover.Hello(receiver.number, os.getpid(), receiver.generation, receiver.connections_here, receiver.connections_max())
+        await self._send([hello, *self._adopt_orphans()])
+        while self.open:
+            frames: list[handover.Frame] = []
+            if self.taken_ids:
+                frames.append(handover.Taken(self.taken_ids))
+                self.taken_ids = handover.ids_array()
+            if self.refused_ids:
+                frames.append(handover.Refused(self.refused_ids))
+                self.refused_ids = handover.ids_array()
+            if self.ended_ids:
+                frames.append(handover.Ended(self.ended_ids))
+                self.ended_ids = handover.ids_array()
+            load = receiver.handshakes
+            if load != self.reported_load:
+                self.reported_load = load
+                frames.append(handover.Load(load))
+            if frames:
+                await self._send(frames)
+            else:
+                await receiver.pump.park()
+
+    def _adopt_orphans(self) -> list[handover.Frame]:
+        """Sessions whose dispatcher is dead become this one's, so that it knows how many there are."""
+        adopted = []
+        for seat in list(self.receiver.orphans):
+            if seat.id not in self.seats:
+                self.receiver.orphans.discard(seat)
+                self.seats[seat.id] = seat
+                seat.channel = self
+                adopted.append(seat)
+        if not adopted:
+            return []
+        return [handover.Held(handover.ids_array(seat.id for seat in adopted), handover.binds_array(seat.bind_id for seat in adopted))]
+
+    def drain(self) -> None:
+        """Ask for no more connections."""
+        self.receiver.pump.spawn(self._send([handover.Drain()]), "channel drain")
+
+    async def _send(self, frames: list[handover.Frame]) -> None:
+        for message in handover.encode_report(frames):
+            while self.open:
+                try:
+                    self.stream.sock.send(message)
+                    break
+                except BlockingIOError:
+                    await self.stream.writable(float("inf"))
+                except OSError:
+                    return  # the reading strand sees the end too
+
+    async def run(self) -> None:
+        """Receive connections until the dispatcher is gone. Sessions that it gave live on."""
+        pump = self.receiver.pump
+        try:
+            while True:
+                for _ in range(ACCEPTS_PER_TURN):
+                    try:
+                        received = receive_descriptor(self.stream.sock)
+                    except OSError as error:
+                        if error.errno not in _OUT_OF_RESOURCES:
+                            return
+                        received = None
+                    if received is None:
+                        await self.stream.readable(float("inf"))
+                        break
+                    message, fds = received
+                    if not message and not fds:
+                        return
+                    self._receive(message, fds)
+                else:
+                    await pump.pause()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self.open = False
+        self.receiver.channels.discard(self)
+        for seat in self.seats.values():
+            seat.channel = None
+            self.receiver.orphans.add(seat)
+        self.receiver.pump.wake(self.reporter)
+        self.stream.close()
+
+    def _receive(self, message: bytes, fds: list[int]) -> None:
+        """One message. Whatever is wrong with it is logged, its descriptors are closed, and the channel goes on."""
+        try:
+            number, bind_id, _flags, header = handover.decode_give(message)
+            if len(fds) != 1:
+                raise WireError("handover_descriptors")
+            if number in self.seats:
+                raise WireError("handover_id_in_use")
+            bind = self.bind if bind_id == handover.BIND_OF_CHANNEL else self.receiver.bind_by_id(bind_id)
+            if bind is None:
+                raise WireError("handover_unknown_bind")
+            sock = _stream_socket(fds[0])
+        except WireError as error:
+            close_all(fds)
+            what = f"message of {len(message)} bytes with {len(fds)} descriptors"
+            self.receiver.log("warning", f"handover: {what} refused, reason: {error.slug}")
+            return
+        seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind.id)
+        self.receiver.spawn_session(bind, Stream(self.receiver.pump, sock, shared=True), header, seat)
+
+
+def _stream_socket(fd: int) -> socket.socket:
+    """The connected stream socket behind a descriptor from elsewhere. Raises WireError; the descriptor is the caller's then."""
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        raise WireError("handover_not_a_socket") from None
+    if sock.type != socket.SOCK_STREAM:
+        sock.detach()
+        raise WireError("handover_not_a_socket")
+    return sock
+
+
+async def accept_channels(receiver: Receiver, listener: socket.socket, bind: Bind | None) -> None:
+    """Accept dispatchers on a SEQPACKET name of ours for ever. bind: whose name it is; None for the worker's own channel."""
+    stream = Stream(receiver.pump, listener)
+    while True:
+        try:
+            sock, _ = listener.accept()
+        except BlockingIOError:
+            await stream.readable(float("inf"))
+            continue
+        except OSError as error:
+            if error.errno in _OUT_OF_RESOURCES:
+                await _accept_pause(receiver, error)
+            continue
+        sock.setblocking(False)
+        if not _is_friend(receiver, sock, "handover channel"):
+            continue
+        channel = Channel(receiver, Stream(receiver.pump, sock), bind)
+        receiver.pump.spawn(channel.run(), "channel")
+
+
+async def accept_clients(receiver: Receiver, listener: socket.socket, bind: Bind, *, check_peer: bool) -> None:
+    """Accept connections on a listening socket of this worker's own for ever. check_peer: an abstract name."""
+    stream = Stream(receiver.pump, listener)
+    while True:
+        for _ in range(ACCEPTS_PER_TURN):
+            try:
+                sock, _ = listener.accept()
+            except BlockingIOError:
+                await stream.readable(float("inf"))
+                break
+            except OSError as error:
+                if error.errno in _OUT_OF_RESOURCES:
+                    await _accept_pause(receiver, error)
+                elif error.errno not in _PEER_GONE:
+                    receiver.log("alert", f"accept on {bind.address}: {error.strerror}")
+                    await _accept_pause(receiver, error)
+                continue
+            if check_peer and not _is_friend(receiver, sock, str(bind.address)):
+                continue
+            sock.setblocking(False)
+            receiver.spawn_session(bind, Stream(receiver.pump, sock), None, None)
+        else:
+            await receiver.pump.pause()
+
+
+async def _accept_pause(receiver: Receiver, error: OSError) -> None:
+    """Out of descriptors: leave the backlog in the kernel for a moment instead of spinning on it."""
+    receiver.log("emerg", f"accept: {error.strerror}; new connections wait in the kernel")
+    try:
+        await receiver.pump.park(receiver.pump.now + ACCEPT_PAUSE_S)
+    except DeadlinePassed:
+        pass
+
+
+def _is_friend(receiver: Receiver, sock: socket.socket, where: str) -> bool:
+    """SO_PEERCRED: our own user, root, or one that the configuration lists. Others are logged and closed."""
+    try:
+        pid, uid, _gid = peer_credentials(sock)
+    except OSError:
+        sock.close()
+        return False
+    if receiver.is_trusted(uid):
+        return True
+    receiver.log(
+        "warning",
+        f"connection to {where} refused: process {pid} of user {uid} is neither root nor our own user; "
+        "'channel-uids' in section global lists others that may connect",
+    )
+    sock.close()
+    return False
+
+
+def real_addresses(sock: socket.socket) -> tuple[bytes, int, bytes, int]:
+    """(source, its port, destination, its port) of a connection as the kernel knows it; b"" and 0 for unix sockets."""
+    if sock.family == socket.AF_UNIX:
+        return b"", 0, b"", 0
+    try:
+        source, source_port = packed(sock.getpeername())
+        destination, destination_port = packed(sock.getsockname())
+    except OSError:
+        return b"", 0, b"", 0
+    return source, source_port, destination, destination_port

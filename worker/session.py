@@ -1,0 +1,341 @@
+"""One client connection, from its first byte to its last: PROXY header, TLS, then exchanges or a tunnel, one log line each.
+
+Read `run` first: it is the story. A session knows who the client is; an exchange (worker/exchange.py) knows what it asks.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from common import model
+from common.acl.facts_tls import TlsFacts
+from common.acl.types import Variables
+from common.errors import WireError
+from common.model import Bind
+from common.net.pump import DeadlinePassed, Strand
+from common.net.stream import READ_SIZE, Stream
+from common.wire import proxy_protocol
+from common.wire.proxy_header import Family, ProxyHeader
+from worker import decide, tunnel
+from worker.exchange import Exchange
+from worker.http.head import Request
+from worker.receive import Seat, real_addresses
+from worker.tls import TlsError
+
+if TYPE_CHECKING:
+    from worker.connect import ServerConnection
+    from worker.proxies import Frontend
+    from worker.server import Server
+    from worker.world import World
+
+PIPELINED_PER_TURN = 64
+"""Requests of one client that are answered before everybody else gets a turn."""
+
+
+class Session:
+    """One client connection. Addresses are packed; `fc_…` are the connection's own, the others count after a PROXY header."""
+
+    __slots__ = (
+        "_fc",
+        "accepted_at",
+        "bind",
+        "bytes_in",
+        "bytes_out",
+        "dst",
+        "dst_port",
+        "exchange",
+        "fc_err",
+        "has_tls",
+        "id",
+        "kept",
+        "opened_at",
+        "phase",
+        "proxy",
+        "proxy_header",
+        "requests",
+        "seat",
+        "src",
+        "src_port",
+        "stop_after",
+        "strand",
+        "stream",
+        "tls",
+        "variables",
+        "world",
+    )
+
+    def __init__(self, world: World, frontend: Frontend, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None) -> None:
+        self.world = world
+        self.proxy = frontend
+        self.bind = bind
+        self.stream = stream
+        self.seat = seat
+        self.id = world.next_session_id()
+        self.accepted_at = self.opened_at = world.pump.now
+        self.proxy_header: ProxyHeader | None = None
+        self.has_tls = bind.tls is not None
+        self.tls: TlsFacts | None = None
+        self.variables: Variables = {}
+        self.kept: dict[Server, ServerConnection] = {}  # idle server connections that only this client's requests may use
+        self.fc_err = 0
+        self.requests = 0
+        self.bytes_in = self.bytes_out = 0
+        self.phase = "accept"
+        self.stop_after = False
+        self.strand: Strand | None = None
+        self.exchange: Exchange | None = None
+        if header is not None and not header.local:
+            self.src, self.src_port = header.source_packed, header.source_port
+            self.dst, self.dst_port = header.destination_packed, header.destination_port
+            self._fc = (self.src, self.src_port, self.dst, self.dst_port)
+        else:
+            self._fc = real_addresses(stream.sock)
+            self.src, self.src_port, self.dst, self.dst_port = self._fc
+
+    # --- facts that rules and log lines ask for (common/acl/facts.py) ------------------------------------------------
+
+    @property
+    def fc_src(self) -> bytes:
+        return self._fc[0]
+
+    @property
+    def fc_src_port(self) -> int:
+        return self._fc[1]
+
+    @property
+    def fc_dst(self) -> bytes:
+        return self._fc[2]
+
+    @property
+    def fc_dst_port(self) -> int:
+        return self._fc[3]
+
+    @property
+    def frontend(self) -> model.Proxy:
+        return self.proxy.model
+
+    @property
+    def accept_date(self) -> float:
+        return self.world.wall(self.accepted_at)
+
+    @property
+    def http_major(self) -> int:
+        return 1
+
+    def tcp_info(self, name: str) -> int | None:
+        return tcp_info(self.stream.sock, name)
+
+    # --- the story -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """The whole life of the connection."""
+        try:
+            if await self._open():
+                if self.proxy.is_http:
+                    await self._serve()
+                else:
+                    await tunnel.serve(self)
+        except OSError:
+            pass  # the client is gone, and no exchange was under way that would tell
+        finally:
+            self.close()
+
+    async def _open(self) -> bool:
+        """PROXY header and TLS. False: refused, and said why."""
+        rules = self.proxy.rules
+        if rules.tcp_connection and not decide.admit(self, rules.tcp_connection):
+            return False
+        if self.bind.accept_proxy or self.has_tls:
+            deadline = self.accepted_at + self.proxy.handshake_s
+            self.phase = "proxy header"
+            try:
+                await self.stream.readable(deadline)
+                if self.seat is not None:
+                    self.seat.taken()
+                if self.bind.accept_proxy:
+                    await self._read_proxy_header(deadline)
+                if self.has_tls:
+                    self.phase = "handshake"
+                    await self._handshake(deadline)
+            except WireError as error:
+                return self._refuse("Received something which does not look like a PROXY protocol header", error.slug)
+            except TlsError as error:
+                return self._refuse(_TLS_MESSAGES.get(error.slug, "SSL handshake failure"), f"{error.slug} ({error.detail})")
+            except DeadlinePassed:
+                in_tls = self.phase == "handshake"
+                return self._refuse(
+                    "Timeout during SSL handshake" if in_tls else "Connection closed while waiting for PROXY protocol header",
+                    "handshake_timeout" if in_tls else "proxy_header_timeout",
+                )
+            except OSError as error:
+                return self._refuse("Connection error during handshake", error.strerror or "connection_lost")
+            self.opened_at = self.world.pump.now
+        return not rules.tcp_session or decide.admit(self, rules.tcp_session)
+
+    def _refuse(self, message: str, reason: str) -> bool:
+        """Log a connection that ends before it asked for anything."""
+        del reason
+        exchange = Exchange(self, None, self.accepted_at)
+        self.proxy.log.refusal(self, exchange, message)
+        return False
+
+    async def _read_proxy_header(self, deadline: float) -> None:
+        """Take the PROXY header, and nothing after it, from the socket. Raises WireError, DeadlinePassed, OSError."""
+        sock = self.stream.sock
+        while True:
+            try:
+                data = sock.recv(proxy_protocol.HEADER_BYTES_MAX, socket.MSG_PEEK)
+            except BlockingIOError:
+                await self.stream.readable(deadline)
+                continue
+            found = proxy_protocol.decode(data)
+            if found is not None:
+                break
+            if not data or self.stream.ended:
+                raise WireError("proxy_header_missing" if not data else "proxy_header_truncated")
+            await self.stream.readable(deadline)
+        header, length = found
+        sock.recv(length)
+        self.proxy_header = header
+        if header.local:
+            return
+        if header.family is Family.UNIX:
+            self.src, self.src_port, self.dst, self.dst_port = b"", 0, b"", 0
+        else:
+            self.src, self.src_port = header.source_packed, header.source_port
+            self.dst, self.dst_port = header.destination_packed, header.destination_port
+
+    async def _handshake(self, deadline: float) -> None:
+        """Raises TlsError, DeadlinePassed."""
+        stream = self.world.bind_tls(self.bind).over(self.stream)
+        self.stream = stream
+        self.world.handshakes += 1
+        try:
+            await stream.handshake(deadline)
+        finally:
+            self.world.handshakes -= 1
+        self.tls = self.world.tls_facts_of(stream)
+
+    async def _serve(self) -> None:
+        """Exchange after exchange until one says close, or the client does."""
+        stream, frontend, pump = self.stream, self.proxy, self.world.pump
+        reader = frontend.reader
+        buffered = b""
+        in_turn = 0
+        exchange_start = self.opened_at
+        wait_s = frontend.request_s
+        while True:
+            self.phase = "request"
+            if not buffered:
+                in_turn = 0
+                try:
+                    received = stream.recv_now()
+                    deadline = pump.now + wait_s
+                    while received is None:
+                        await stream.readable(deadline)
+                        received = stream.recv_now()
+                except DeadlinePassed:
+                    if not self.requests:
+                        await self._answer_unread(exchange_start, b"", 408, b"cR", "request_timeout")
+                    return None
+                if not received:
+                    if not self.requests and not frontend.dont_log_null:
+                        Exchange(self, None, exchange_start).log_unread(b"CR", 400, 0)
+                    return None
+                if not self.requests and self.seat is not None:
+                    self.seat.taken()
+                buffered = received
+            first_byte_at = pump.now
+            try:
+                found = reader.parse(buffered, 0)
+                if found is None:
+                    buffered, found = await self._read_head(buffered, first_byte_at + frontend.request_s)
+            except WireError as error:
+                return await self._answer_unread(exchange_start, buffered, error.status, b"PR", error.slug)
+            except DeadlinePassed:
+                return await self._answer_unread(exchange_start, buffered, 408, b"cR", "request_timeout")
+            if found is None:
+                return await self._answer_unread(exchange_start, buffered, 400, b"CR", "client_closed_in_head")
+            request, end = found
+            self.requests += 1
+            self.phase = "exchange"
+            exchange = self.exchange = Exchange(self, request, exchange_start)
+            exchange.first_byte_at = first_byte_at
+            exchange.request_at = pump.now
+            exchange.client_buffer = buffered[end:] if end < len(buffered) else b""
+            if not await exchange.run():
+                return None
+            buffered = exchange.client_buffer
+            exchange_start = pump.now
+            wait_s = frontend.keep_alive_s
+            if self.stop_after:
+                return None
+            in_turn += 1
+            if in_turn > PIPELINED_PER_TURN:
+                in_turn = 0
+                await pump.pause()
+
+    async def _read_head(self, buffered: bytes, deadline: float) -> tuple[bytes, tuple[Request, int] | None]:
+        """Receive until a head is complete: (all bytes, what the reader found), or (…, None) when the client closed before."""
+        reader = self.proxy.reader
+        while True:
+            more = await self.stream.recv(READ_SIZE, deadline)
+            if not more:
+                return buffered, None
+            buffered += more
+            found = reader.parse(buffered, 0)
+            if found is not None:
+                return buffered, found
+
+    async def _answer_unread(self, start: float, received: bytes, status: int, termination: bytes, slug: str) -> None:
+        """Tell the client what is wrong with a request that could not be read, log it, close."""
+        exchange = self.exchange = Exchange(self, None, start)
+        exchange.client_buffer = received
+        await exchange.refuse_unread(status, termination, slug)
+
+    def stop_soon(self) -> None:
+        """The process is to end after its last session: an idle client connection ends now, a busy one after its exchange."""
+        self.stop_after = True
+        if self.phase == "request" and self.requests and self.strand is not None:
+            self.world.pump.end(self.strand)
+
+    def close(self) -> None:
+        self.stream.close()
+        for connection in self.kept.values():
+            connection.close()
+        self.world.forget(self)
+        if self.seat is not None:
+            self.seat.ended()
+
+
+_TLS_MESSAGES = {
+    "tls_closed_in_handshake": "Connection closed during SSL handshake",
+    "tls_no_client_certificate": "SSL client certificate missing",
+    "tls_certificate_verify_failed": "SSL client certificate not trusted",
+}
+
+_TCP_INFO_FIELDS = {  # offset in struct tcp_info (linux/tcp.h), all unsigned 32 bits
+    "unacked": 24,
+    "sacked": 28,
+    "lost": 32,
+    "retrans": 36,
+    "fackets": 40,
+    "rtt": 68,
+    "rttvar": 72,
+    "reordering": 88,
+}
+
+
+def tcp_info(sock: socket.socket, name: str) -> int | None:
+    """One number of TCP_INFO; None where there is none."""
+    offset = _TCP_INFO_FIELDS.get(name)
+    if offset is None or sock.family == socket.AF_UNIX:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    except OSError:
+        return None
+    return int.from_bytes(info[offset : offset + 4], "little") if len(info) >= offset + 4 else None
+
+

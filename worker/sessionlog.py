@@ -1,0 +1,91 @@
+"""The log lines of one frontend's sessions: which format, which level, whether at all.
+
+Source: HAProxy manual 8.2, "option httplog", "option tcplog", "option dontlognull", "option dontlog-normal",
+"option log-separate-errors", "error-log-format".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from common import model
+from common.acl.environment import CompileEnvironment
+from common.acl.facts import Facts
+from common.acl.logformat import (
+    CLF_FORMAT,
+    HTTP_FORMAT,
+    HTTPS_FORMAT,
+    TCP_FORMAT,
+    compile_log_format,
+    connect_line,
+    error_line,
+)
+from common.net.logs import Logger
+from common.observe.log_line import LEVELS
+
+if TYPE_CHECKING:
+    from worker.exchange import Exchange
+    from worker.session import Session
+
+_INFO = LEVELS["info"]
+_ERR = LEVELS["err"]
+Build = Callable[[Facts], bytes]
+
+
+class SessionLog:
+    """wanted: somebody listens."""
+
+    __slots__ = ("_error_format", "_format", "_lines", "_logger", "_proxy", "only_errors", "separate_errors", "skips_null", "wanted")
+
+    def __init__(self, proxy: model.Proxy, logger: Logger, environment: CompileEnvironment) -> None:
+        """Raises ExpressionError for a format that does not compile."""
+        self._proxy = proxy
+        self._logger = logger
+        self.wanted = bool(logger)
+        self._lines = 0
+        options = proxy.options
+        self.skips_null = "dontlognull" in options
+        self.only_errors = "dontlog-normal" in options
+        self.separate_errors = "log-separate-errors" in options
+        text = format_text(proxy)
+        self._format: Build = connect_line if text is None else compile_log_format(text, environment).build
+        error_text = proxy.error_log_format
+        self._error_format: Build = error_line if error_text is None else compile_log_format(error_text, environment).build
+
+    def exchange(self, exchange: Exchange) -> None:
+        """The line of an exchange (or of a mode-tcp connection) that has ended."""
+        status = exchange.status
+        is_error = exchange.termination[:1] != b"-" or exchange.retries > 0 or (status is not None and status >= 500)
+        if self.only_errors and not is_error:
+            return
+        if self.skips_null and exchange.head is None and exchange.first_byte_at is None and not exchange.bytes_in:
+            return
+        self._lines += 1
+        exchange.log_counter = self._lines
+        level = _ERR if self.separate_errors and is_error else _INFO
+        if exchange.log_level is not None:
+            if exchange.log_level < 0:
+                return  # `http-request set-log-level silent`
+            level = exchange.log_level
+        self._logger.log(level, self._format(exchange))
+
+    def refusal(self, session: Session, exchange: Exchange, message: str) -> None:
+        """The line of a connection that ended before it asked for anything. HAProxy manual 8.2.5."""
+        if self.wanted:
+            exchange.error_message = message.encode()
+            self._logger.log(_ERR if self.separate_errors else _INFO, self._error_format(exchange))
+
+
+def format_text(proxy: model.Proxy) -> str | None:
+    """The log format in force, from log-format or the options; None: the line about the connection alone."""
+    if proxy.log_format is not None:
+        return proxy.log_format
+    options, arguments = proxy.options, proxy.option_args
+    if "httpslog" in options:
+        return HTTPS_FORMAT
+    if "httplog" in options or "httplog" in arguments:
+        return CLF_FORMAT if "clf" in arguments.get("httplog", ()) else HTTP_FORMAT
+    if "tcplog" in options or "tcplog" in arguments:
+        return TCP_FORMAT
+    return None

@@ -1,0 +1,52 @@
+"""Counters of this process, kept in its own memory and copied to the shared mapping when there is a moment.
+
+Counting in the mapping itself costs 75 ns a word, in an array 35, and a request counts about fifteen words. So the stories
+count here, and the pump publishes what has changed before it sleeps, and at least every 20 ms while it is busy.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+
+Derive = Callable[["array[int]"], None]
+"""Fills in the words that follow from others or from the owner's books (gauges): once per publishing, not once per request."""
+
+
+class Tally:
+    """One block: `words[STOT] += 1`. After counting, `touch()`."""
+
+    __slots__ = ("_derive", "_pending", "_shared", "words")
+
+    def __init__(self, shared: memoryview[int], pending: set[Tally], derive: Derive) -> None:
+        self._shared = shared
+        self._pending = pending
+        self._derive = derive
+        self.words = array("q", shared.tolist())
+
+    def touch(self) -> None:
+        """These words are to be published."""
+        self._pending.add(self)
+
+    def publish(self) -> None:
+        self._derive(self.words)
+        self._shared[:] = memoryview(self.words)
+
+
+class Tallies:
+    """All blocks of a process."""
+
+    __slots__ = ("pending",)
+
+    def __init__(self) -> None:
+        self.pending: set[Tally] = set()
+
+    def of(self, shared: memoryview[int], derive: Derive = lambda words: None) -> Tally:
+        return Tally(shared, self.pending, derive)
+
+    def publish(self) -> None:
+        """Copy what has changed to the mapping."""
+        if self.pending:
+            for tally in self.pending:
+                tally.publish()
+            self.pending.clear()

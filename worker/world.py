@@ -1,0 +1,292 @@
+"""One worker process: its pump, its living proxies, its sessions, and what rules may ask about the process."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from common import model
+from common.acl.environment import CompileEnvironment
+from common.acl.facts_tls import TlsFacts
+from common.acl.facts_world import StickTable
+from common.acl.maps import MapStore
+from common.acl.types import Variables
+from common.errors import ConfigError, ExpressionError
+from common.model import Bind, Config
+from common.net.logs import Logger, Outlets
+from common.net.pump import Pump, Strand
+from common.net.stream import Stream
+from common.observe import fields as f
+from common.observe.counters import Counters
+from common.observe.log_line import LEVELS
+from common.process.launch import Launch
+from common.wire.proxy_header import ProxyHeader
+from worker.certs import BindTls
+from worker.pages import ErrorPages
+from worker.proxies import Backend, Frontend
+from worker.receive import Channel, ChannelSeat, Seat
+from worker.route.rules import compile_rules, link_backends
+from worker.session import Session
+from worker.sessionlog import SessionLog
+from worker.tally import Tallies
+from worker.tickets import context_for
+from worker.tls import TlsStream
+from worker.tls_facts import ConnectionFacts
+
+
+class World:
+    """See the module. Implements common.acl.facts_world.WorldFacts and worker.receive.Receiver."""
+
+    def __init__(self, launch: Launch, counters: Counters) -> None:
+        """Raises ConfigError for whatever in the configuration cannot be used."""
+        self.launch = launch
+        self.config: Config = launch.config
+        self.number = launch.number
+        self.generation = launch.generation
+        self.counters = counters
+        self.tallies = Tallies()
+        self.pump = Pump(self._crashed, self.tallies.publish)
+        self.handshakes = 0
+        self.channels: set[Channel] = set()
+        self.orphans: set[ChannelSeat] = set()
+        self.sessions: set[Session] = set()
+        self.stopping = False
+        self.variables: Variables = {}
+        self.maps = MapStore()
+        self.outlets = Outlets()
+        self._session_ids = 0
+        self._wall_offset = time.time() - time.monotonic()
+        self._uids = {0, os.getuid(), *self.config.globals.channel_uids}
+        self._hostname = socket.gethostname()
+        self._process = self.tallies.of(counters.process())
+        self.logger = self._logger(self.config.globals.logs, None)
+        self.frontends: dict[str, Frontend] = {}
+        self.backends: dict[str, Backend] = {}
+        self._binds: dict[int, tuple[Bind, Frontend]] = {}
+        self._tls: dict[int, BindTls] = {}
+        self._build()
+
+    # --- building ------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        config = self.config
+        try:
+            compiled = []
+            for index, proxy in enumerate(config.proxies):
+                environment = CompileEnvironment(proxy=proxy, config=config, read_file=_read_file, maps=self.maps)
+                compiled.append((index, proxy, environment, compile_rules(proxy, config, environment), ErrorPages(proxy)))
+            for index, proxy, _environment, rules, errors in compiled:
+                if proxy.backend and not proxy.disabled:
+                    self.backends[proxy.name] = Backend(self, index, proxy, rules, errors)
+            for index, proxy, environment, rules, errors in compiled:
+                if proxy.frontend and not proxy.disabled:
+                    self._build_frontend(index, proxy, environment, rules, errors)
+        except ExpressionError as error:
+            raise ConfigError(str(error)) from error
+
+    def _build_frontend(self, index: int, proxy: model.Proxy, environment: CompileEnvironment, rules: Any, errors: ErrorPages) -> None:
+        log = SessionLog(proxy, self._logger(proxy.logs, proxy.log_tag), environment)
+        frontend = Frontend(self, index, proxy, rules, log, errors)
+        link_backends(rules, proxy, environment, self.backends)
+        name = proxy.name if proxy.backend and not proxy.default_backend else proxy.default_backend
+        frontend.default_backend = self.backends.get(name) if name else None
+        self.frontends[proxy.name] = frontend
+        for bind in proxy.binds:
+            self._binds[bind.id] = (bind, frontend)
+            if bind.tls is not None:
+                self._tls[bind.id] = BindTls(bind.tls, context_for(len(self._tls)))
+
+    def _logger(self, targets: list[model.LogTarget], tag: str | None) -> Logger:
+        settings = self.config.globals
+        hostname = settings.log_send_hostname
+        name = "" if hostname is None else hostname or self._hostname
+        return Logger(targets, self.outlets, tag or settings.log_tag, self.launch.master_pid, name)
+
+    # --- connections ---------------------------------------------------------------------------------------------
+
+    def bind_by_id(self, number: int) -> Bind | None:
+        found = self._binds.get(number)
+        return found[0] if found is not None else None
+
+    def bind_tls(self, bind: Bind) -> BindTls:
+        return self._tls[bind.id]
+
+    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None) -> None:
+        frontend = self._binds[bind.id][1]
+        session = Session(self, frontend, bind, stream, header, seat)
+        self.sessions.add(session)
+        frontend.open(session)
+        self._process.words[f.CONN_TOT] += 1
+        self._process.words[f.SCUR] += 1
+        self._process.touch()
+        session.strand = self.pump.spawn(session.run(), "session", late=True)
+
+    def forget(self, session: Session) -> None:
+        """A session has ended."""
+        self.sessions.discard(session)
+        session.proxy.close(session)
+        self._process.words[f.SCUR] -= 1
+        self._process.touch()
+        if self.stopping and not self.sessions:
+            self.pump.stop()
+
+    def next_session_id(self) -> int:
+        self._session_ids += 1
+        return self._session_ids
+
+
+    @property
+    def connections_here(self) -> int:
+        return len(self.sessions)
+
+    def connections_max(self) -> int:
+        return self.config.globals.maxconn
+
+    def is_trusted(self, uid: int) -> bool:
+        return uid in self._uids
+
+    def soft_stop(self) -> None:
+        """End after the last session. Idle client connections close now, those in an exchange after it."""
+        self.stopping = True
+        for session in list(self.sessions):
+            session.stop_soon()
+        if not self.sessions:
+            self.pump.stop()
+
+    def tls_facts_of(self, stream: Stream) -> TlsFacts | None:
+        return ConnectionFacts(stream) if isinstance(stream, TlsStream) else None
+
+    def _crashed(self, strand: Strand, error: BaseException) -> None:
+        """A strand ended by a fault of ours: one line that says where, never a traceback."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else "?"
+        self.log("alert", f"internal error in {strand.name} at {where}: {type(error).__name__}: {error}; only this connection is lost")
+
+    # --- time and logs -------------------------------------------------------------------------------------------
+
+    def log(self, level: str, text: str) -> None:
+        self.logger.log(LEVELS[level], text.encode("utf-8", "replace"))
+
+    def wall(self, pump_time: float) -> float:
+        """Wall clock of a pump time."""
+        return pump_time + self._wall_offset
+
+    def every_second(self) -> None:
+        """Housekeeping: the wall clock may have been set, idle server connections grow old."""
+        self._wall_offset = time.time() - time.monotonic()
+        now = self.pump.now = time.monotonic()
+        for backend in self.backends.values():
+            for server in backend.servers:
+                if server.idle:
+                    server.purge(now)
+
+    def date(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def gmt_offset(self, date: float) -> int:
+        return time.localtime(date).tm_gmtoff
+
+    def random_bits(self, count: int) -> int:
+        return random.getrandbits(count)
+
+    # --- what rules may ask (common/acl/facts_world.py) -----------------------------------------------------------
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return os.environ
+
+    @property
+    def hostname(self) -> bytes:
+        return self._hostname.encode()
+
+    @property
+    def node(self) -> bytes:
+        return (self.config.globals.node or self._hostname).encode()
+
+    @property
+    def pid(self) -> int:
+        return self.launch.master_pid
+
+    @property
+    def process_index(self) -> int:
+        return self.number
+
+    @property
+    def connections(self) -> int:
+        """Of all processes."""
+        return sum(self._gauge(0))
+
+    def _gauge(self, number: int) -> memoryview[int]:
+        """Current sessions of one object, by process."""
+        return self.counters.across(number, f.SCUR)
+
+    def frontend_connections(self, name: str) -> int:
+        frontend = self.frontends.get(name)
+        return sum(self._gauge(self.counters.layout.frontends[frontend.index])) if frontend is not None else 0
+
+    def backend_connections(self, name: str) -> int:
+        backend = self.backends.get(name)
+        return sum(self._gauge(self.counters.layout.backends[backend.index])) if backend is not None else 0
+
+    def server_connections(self, backend: str, server: str) -> int:
+        found = self._server(backend, server)
+        if found is None:
+            return 0
+        return sum(self._gauge(self.counters.layout.servers[found.backend.index][found.position]))
+
+    def bind_connections(self, bind: model.Bind) -> int:
+        return sum(self._gauge(self.counters.layout.listeners[bind.id]))
+
+    def frontend_request_rate(self, name: str) -> int:
+        return 0
+
+    def usable_servers(self, backend: str) -> int:
+        found = self.backends.get(backend)
+        return len(found.balancer.elected) if found is not None else 0
+
+    def server_is_up(self, backend: str, server: str) -> bool:
+        found = self._server(backend, server)
+        return found is not None and found.usable
+
+    def server_queue(self, backend: str, server: str) -> int:
+        found = self._server(backend, server)
+        return found.queued if found is not None else 0
+
+    def backend_queue(self, name: str) -> int:
+        backend = self.backends.get(name)
+        return sum(server.queued for server in backend.servers) if backend is not None else 0
+
+    def server_weight(self, backend: str, server: str) -> int:
+        found = self._server(backend, server)
+        return found.model.weight if found is not None else 0
+
+    server_user_weight = server_weight
+
+    def stick_table(self, name: str) -> StickTable | None:
+        return None
+
+    def config_proxy(self, name: str, *, backend: bool) -> model.Proxy | None:
+        return self.config.proxy(name, backend=backend)
+
+    def is_local(self, address: bytes) -> bool:
+        return address[:1] == b"\x7f" or address == b"\0" * 15 + b"\x01"
+
+    def _server(self, backend: str, server: str) -> Any:
+        found = self.backends.get(backend)
+        if found is None:
+            return None
+        return next((one for one in found.servers if one.model.name == server), None)
+
+
+def _read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
