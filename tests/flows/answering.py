@@ -1,6 +1,7 @@
 """A server that answers by itself, for tests whose subject is the crowd in front of it: many clients, kills, restarts.
 
-Each answer's body is the request's target and its X-Forwarded-For, so a client sees that it got its own answer.
+Each answer's body is the request's target and its X-Forwarded-For, so a client sees that it got its own answer; or every
+answer is the same prepared one, after which the connection ends unless its head says how long it is.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ _FORWARDED = re.compile(rb"(?im)^x-forwarded-for: *(\S+)")
 
 
 class AnsweringServer:
-    """Serves on a Listener in one thread until stopped. answered: how many requests so far."""
+    """Serves on a Listener in one thread until stopped. answered: how many requests so far; requests: as they came, if kept."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, *, prepared: bytes = b"") -> None:
         self.answered = 0
+        self.requests: list[bytes] = []
+        self._prepared = prepared
         self._listener = listener
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener.socket, selectors.EVENT_READ)
@@ -56,13 +59,19 @@ class AnsweringServer:
         try:
             data = connection.recv(65536)
             if data:
-                self._held[connection] = self._answer_all(connection, self._held[connection] + data)
+                held = self._answer_all(connection, self._held[connection] + data)
+                if connection in self._held:
+                    self._held[connection] = held
                 return
         except OSError:
             pass
-        self._selector.unregister(connection)
-        del self._held[connection]
-        connection.close()
+        self._drop(connection)
+
+    def _drop(self, connection: socket.socket) -> None:
+        if connection in self._held:
+            self._selector.unregister(connection)
+            del self._held[connection]
+            connection.close()
 
     def _answer_all(self, connection: socket.socket, held: bytes) -> bytes:
         """Answers each complete request; returns what is left."""
@@ -70,11 +79,24 @@ class AnsweringServer:
             head = held[:end]
             length = _LENGTH.search(head)
             size = end + 4 + (int(length[1]) if length else 0)
+            if b"\r\ntransfer-encoding:" in head.lower():
+                size = held.find(b"0\r\n\r\n", end) + 5
+                if size < end:
+                    break
             if len(held) < size:
                 break
-            client = _FORWARDED.search(head)
-            body = head.split(b" ")[1] + b" " + (client[1] if client else b"-")
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-            self.answered += 1
+            self._answer(connection, head, held[:size])
             held = held[size:]
         return held
+
+    def _answer(self, connection: socket.socket, head: bytes, request: bytes) -> None:
+        self.answered += 1
+        if self._prepared:
+            self.requests.append(request)
+            connection.sendall(self._prepared)
+            if b"\r\ncontent-length:" not in self._prepared.lower():
+                self._drop(connection)
+            return
+        client = _FORWARDED.search(head)
+        body = head.split(b" ")[1] + b" " + (client[1] if client else b"-")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))

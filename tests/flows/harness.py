@@ -12,12 +12,14 @@ scenario a `listen` section of its own in it: own port, own servers, own log lin
 
 from __future__ import annotations
 
+import re
 import signal
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from tests.flows.blocks import without_refused
 from tests.flows.peers import Listener, Peer, connect, connect_tls
 from tests.flows.places import Places
 from tests.flows.programs import Instance, Program
@@ -61,6 +63,7 @@ class Flow:
         self.arguments = arguments
         self.before_exec = before_exec
         self.instances: list[Instance] = []
+        self.refused: dict[str, str] = {}  # block of the configuration -> what the program says against it
         self.end_signal: int = signal.SIGTERM
         self._clients: list[Peer] = []
 
@@ -149,9 +152,14 @@ class Flow:
     def _start_tier(self, program: Program, text: str, number: int) -> None:
         config = self.folder / f"{program.name}-{number}.cfg"
         ports, names = self.places.bound()
-        config.write_text(self.places.fill_in(text))
+        filled, refused = without_refused(program, self.places.fill_in(text), self.folder)
+        self.refused |= refused
+        config.write_text(filled)
         fds = tuple(self.places.inherited())
         instance = Instance(program, config, pass_fds=fds, arguments=self.arguments, before_exec=self.before_exec)
         self.instances.append(instance)
         ports_now, names_now = self.places.bound()
-        instance.wait_listening(ports_now - ports, names_now - names)
+        instance.wait_listening(
+            {port for port in ports_now - ports if re.search(rf":{port}\b", filled)},
+            {name for name in names_now - names if name.lstrip("@") in filled},
+        )

@@ -84,7 +84,7 @@ class Instance:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=_source_root(),
+            cwd=source_root(),
             env=os.environ | {_MARK: self.mark},
             pass_fds=pass_fds,
             start_new_session=True,
@@ -203,6 +203,10 @@ def open_descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def source_root() -> Path:
+    return Path(__file__).resolve().parents[2]
+
+
 def _state(folder: Path) -> str:
     return (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
 
@@ -210,7 +214,3 @@ def _state(folder: Path) -> str:
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-
-
-def _source_root() -> Path:
-    return Path(__file__).resolve().parents[2]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.flows import certificates
+from tests.flows.blocks import block
 from tests.flows.harness import Flow
 
 _PRIVATE = re.compile(r"<(listen|port|fd|unix|abns|abnsz|server|serverport|unixserver|abnsserver|full|refused):")
@@ -48,10 +49,12 @@ class Scenario:
     def section(self) -> str:
         text = self.config or _SECTION.replace("{lines}", self.lines.strip()).replace("{servers}", self.servers.strip())
         text = text.replace("{bind}", f" {self.bind}" if self.bind else "").replace("{name}", self.name)
-        return _PRIVATE.sub(rf"<\1:{self.name}.", text)
+        return block(self.name, _PRIVATE.sub(rf"<\1:{self.name}.", text))
 
     def play(self, flow: Flow) -> None:
         __tracebackhide__ = True
+        if self.name in flow.refused:
+            pytest.fail(f"the program does not read its section: {flow.refused[self.name]}", pytrace=False)
         on_haproxy = flow.instance.program.name == "haproxy"
         if on_haproxy and self.only_usher:
             pytest.skip(self.only_usher)

@@ -1,0 +1,99 @@
+"""Usher beside HAProxy: both run the same file, hear the same bytes, and must leave the same traces.
+
+A case is a `listen` section, a request and a server's answer. Its outcome is what the client received, what the server
+received and the log line, with what may differ taken out: ports, times, the case and order of field names. Where Usher
+deliberately does otherwise the case says why, and then it must differ.
+
+Without Usher among the programs HAProxy runs beside itself, which shows that nothing else varies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import need
+from tests.flows import certificates
+from tests.flows.answering import AnsweringServer
+from tests.flows.differential_cases import CASES, NONE, Case
+from tests.flows.harness import Flow, defaults
+from tests.flows.messages import parse_head, wire
+from tests.flows.programs import BY_NAME, HAPROXY, PROGRAMS, Program
+
+OTHER = BY_NAME["usher" if "usher" in PROGRAMS else "haproxy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    client: tuple[object, ...]
+    server: tuple[object, ...]
+    log: str
+
+
+def configuration() -> str:
+    return defaults() + "".join(case.section() for case in CASES)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flow, Flow]]:
+    """HAProxy and the other program, each with its own places."""
+    need("haproxy")
+    with ExitStack() as stack:
+        yield tuple(stack.enter_context(start(program, tmp_path_factory.mktemp(program.name))) for program in (HAPROXY, OTHER))  # type: ignore[misc]
+
+
+def start(program: Program, folder: Path) -> Flow:
+    certificates.put_into(folder)
+    (folder / "page").write_bytes(b"HTTP/1.1 503 Our Own\r\nContent-Length: 4\r\nContent-Type: text/plain\r\n\r\nours")
+    (folder / "map").write_text("a.example  first\nb.example  second\n")
+    (folder / "list").write_text("# names\na.example\nb.example\n")
+    return Flow(folder, (program, configuration()))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_both_programs_leave_the_same_traces(both: tuple[Flow, Flow], case: Case) -> None:
+    for flow in both:
+        if case.name in flow.refused:
+            pytest.fail(f"{flow.instance.program.name} does not read the section: {flow.refused[case.name]}", pytrace=False)
+    ours, theirs = (run(flow, case) for flow in (both[1], both[0]))
+    if case.unlike_haproxy and OTHER is not HAPROXY:
+        assert ours != theirs, f"no difference any more: {case.unlike_haproxy}"
+        return
+    assert ours == theirs
+
+
+def run(flow: Flow, case: Case) -> Outcome:
+    server = AnsweringServer(flow.server(f"{case.name}.server"), prepared=wire(case.response))
+    client = flow.connect(f"{case.name}.client")
+    try:
+        client.send(wire(case.request))
+        received = client.receive_to_end()
+        log = "" if case.log == NONE else flow.log.expect(case.log or f"{case.name}[ ~/]").text
+        return Outcome(normal(received, exact=case.exact), tuple(normal(request) for request in server.requests), normal_log(log))
+    finally:
+        client.close()
+        server.stop()
+
+
+def normal(data: bytes, *, exact: bool = False) -> tuple[object, ...]:
+    """A message for comparison: first line, sorted fields, body; or the bytes as they are."""
+    if exact or b"\r\n\r\n" not in data:
+        return (data,)
+    head, _, body = data.partition(b"\r\n\r\n")
+    start, fields = parse_head(head)
+    # Python's sort is stable: several fields of one name keep their order.
+    return start, tuple(sorted(fields, key=lambda pair: pair[0])), body
+
+
+def normal_log(line: str) -> str:
+    """A log line without what time and chance decide: the client's port, the date, and each timer that was reached."""
+    line = re.sub(r"(127\.0\.0\.1):\d+", r"\1:PORT", line)
+    line = re.sub(r"\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d[^]]*\]", "[DATE]", line)
+    line = re.sub(r'(\[DATE\] ".*" \d+ \d+ "" "") \d+ \d+( .*) \d+ \d+ \d+ \d+ \d+ (?=\S{4} )', r"\1 PORT MS\2 TIMERS ", line)
+    match = re.fullmatch(r"(\S+ \[DATE\] \S+ \S+ )(\S+)( .*)", line)
+    return match[1] + re.sub(r"(?<![-\d])\d+", "N", match[2]) + match[3] if match else line
