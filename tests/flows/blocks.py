@@ -7,7 +7,6 @@ with a line `# block NAME`.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -23,7 +22,7 @@ def block(name: str, text: str) -> str:
     return f"\n# block {name}\n{text.strip()}\n"
 
 
-def without_refused(program: Program, text: str, folder: Path) -> tuple[str, dict[str, str]]:
+def without_refused(program: Program, text: str, folder: Path, pass_fds: tuple[int, ...]) -> tuple[str, dict[str, str]]:
     """(the text without blocks that the program refuses, block -> what it said about it). Places must be filled in."""
     refused: dict[str, str] = {}
     if not _BLOCK.search(text):
@@ -31,9 +30,8 @@ def without_refused(program: Program, text: str, folder: Path) -> tuple[str, dic
     config = folder / f"check-{program.name}.cfg"
     for _ in range(ROUNDS_MAX):
         config.write_text(text)
-        done = subprocess.run(
-            [*program.command[:-1], "-c", "-f", str(config)], capture_output=True, text=True, timeout=60, cwd=source_root(), env=os.environ
-        )
+        command = [*program.command[:-1], "-c", "-f", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=source_root(), pass_fds=pass_fds)
         if done.returncode == 0:
             return text, refused
         faults = faulty_blocks(text, done.stdout + done.stderr)

@@ -152,10 +152,11 @@ class Flow:
     def _start_tier(self, program: Program, text: str, number: int) -> None:
         config = self.folder / f"{program.name}-{number}.cfg"
         ports, names = self.places.bound()
-        filled, refused = without_refused(program, self.places.fill_in(text), self.folder)
+        filled = self.places.fill_in(text)
+        fds = tuple(self.places.inherited())
+        filled, refused = without_refused(program, filled, self.folder, fds)
         self.refused |= refused
         config.write_text(filled)
-        fds = tuple(self.places.inherited())
         instance = Instance(program, config, pass_fds=fds, arguments=self.arguments, before_exec=self.before_exec)
         self.instances.append(instance)
         ports_now, names_now = self.places.bound()
