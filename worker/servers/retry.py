@@ -19,8 +19,9 @@ The fourth line is a deliberate difference from HAProxy, which resends a POST wh
 
 A connection that had been idle and ends before it answered anything is *stale*: its server closed it while the request was
 on its way. That is nobody's failure. A repeatable request goes out again at once on a new connection, once, whatever
-retry-on says, and it counts as no retry. Where it cannot, and it is not the first request of the client's connection, the
-client's connection is closed without an answer: the client meets what it must expect of keep-alive, and knows best.
+retry-on says (but not against `disable-l7-retry`), and it counts as no retry. Where it cannot, and it is not the first
+request of the client's connection, that connection is closed without an answer: the client meets what it must expect of
+keep-alive, and knows best.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ _UNLIMITED = Budget()
 
 def decide(attempt: Attempt, policy: Policy, budget: Budget = _UNLIMITED) -> Decision:
     """See the table at the top. Takes one from the budget if the answer is to retry."""
-    if _is_stale(attempt) and not attempt.stale_before and not _refusal_always(attempt):
+    if _is_stale(attempt) and not attempt.stale_before and not attempt.disabled and not _never(attempt) and not _is_late(attempt, 0.0):
         return Decision(Action.SAME, "stale_connection", counts=False)
     retries_max = policy.retries if attempt.retries_max is None else attempt.retries_max
     refusal = _refusal(attempt, policy, retries_max)
@@ -198,7 +199,7 @@ def decide(attempt: Attempt, policy: Policy, budget: Budget = _UNLIMITED) -> Dec
     pause_s = 0.0
     if action is Action.SAME and attempt.failure in (Failure.CONNECT, Failure.CONNECT_TIMEOUT):
         pause_s = min(TURN_AROUND_S, policy.timeout_connect_s)
-    if not refusal and attempt.seconds_left is not None and attempt.seconds_left <= pause_s:
+    if not refusal and _is_late(attempt, pause_s):
         refusal = "deadline"
     if not refusal and not budget.spend():
         refusal = "budget"
@@ -219,7 +220,11 @@ def _is_stale(attempt: Attempt) -> bool:
     return attempt.failure is Failure.EMPTY and attempt.reused and not attempt.received
 
 
-def _refusal_always(attempt: Attempt) -> str:
+def _is_late(attempt: Attempt, pause_s: float) -> bool:
+    return attempt.seconds_left is not None and attempt.seconds_left <= pause_s
+
+
+def _never(attempt: Attempt) -> str:
     """Why it must not be sent again whatever the configuration says; "" if it may."""
     if attempt.response_started:
         return "response_started"
@@ -227,8 +232,6 @@ def _refusal_always(attempt: Attempt) -> str:
         return "not_idempotent"
     if not attempt.body_kept:
         return "body_not_replayable"
-    if attempt.seconds_left is not None and attempt.seconds_left <= 0:
-        return "deadline"
     return ""
 
 
@@ -242,10 +245,7 @@ def _refusal(attempt: Attempt, policy: Policy, retries_max: int) -> str:
         return "not_in_retry_on"
     if attempt.disabled and attempt.failure not in (Failure.CONNECT, Failure.CONNECT_TIMEOUT):
         return "retries_disabled"
-    refusal = _refusal_always(attempt)
-    if refusal and refusal != "deadline":
-        return refusal
-    return "retries_exhausted" if attempt.retries >= retries_max else refusal
+    return _never(attempt) or ("retries_exhausted" if attempt.retries >= retries_max else "")
 
 
 def _was_not_acted_on(attempt: Attempt) -> bool:
@@ -269,4 +269,4 @@ def _slug(attempt: Attempt) -> str:
     """What the retry is counted under."""
     if attempt.failure is Failure.STATUS:
         return f"status_{attempt.status}"
-    return {Failure.CONNECT_TIMEOUT: "connect_timeout"}.get(attempt.failure, attempt.failure.value.replace("-", "_"))
+    return "connect_timeout" if attempt.failure is Failure.CONNECT_TIMEOUT else str(attempt.failure.value).replace("-", "_")
