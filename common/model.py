@@ -109,6 +109,11 @@ class Tls:
     prefer_client_ciphers: bool = False
     ca_ignore_err: str | None = None
     crt_ignore_err: str | None = None
+    ca_names: bool = True  # False: no-ca-names, the CA names are not sent to clients
+    ecdhe: str | None = None  # the one curve of old files; `curves` prevails
+    reuse: bool = True  # sessions to this server are resumed (no-ssl-reuse: not)
+    sni_auto: bool = True  # no `sni`: the Host without its port is sent
+    preset: str = ""  # ours: modern | intermediate
 
 
 @dataclass(slots=True)
@@ -137,6 +142,9 @@ class Bind:
     mss: int | None = None
     id: int = 0  # unique within the configuration: its index among all binds; set by the builder
     label: str = ""  # `id` keyword, as written
+    uid: int | None = None  # owner of a unix socket, by number
+    gid: int | None = None
+    guid_prefix: str = ""
 
 
 @dataclass(slots=True)
@@ -166,6 +174,8 @@ class Server:
     max_reuse: int = -1
     redir: str | None = None
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)  # every other word of the line: name -> its arguments
+    tls_check: Tls | None = None  # TLS of the checks: with check-ssl, or as the traffic when they go to the same place
+    guid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,7 @@ class LogTarget:
     sample: tuple[tuple[int, int], ...] = ()  # ranges of indexes 1..size that are sent
     sample_size: int = 0
     use_global: bool = False
+    profile: str = ""  # the log-profile section, "" = none
 
 
 @dataclass(slots=True)
@@ -245,9 +256,17 @@ class Proxy:
     error_files: dict[int, str] = field(default_factory=dict)  # status -> path ("" = /dev/null: close silently)
     error_locations: dict[int, tuple[int, str]] = field(default_factory=dict)  # status -> (302|303, location format)
     captures: list[tuple[str, str, int]] = field(default_factory=list)  # ("request"|"response", header, length)
+    capture_cookie: tuple[str, int] | None = None  # start of the cookie's name, and how much is logged
     compression: dict[str, tuple[str, ...]] = field(default_factory=dict)
     cookie: tuple[str, ...] = ()  # words of the `cookie` line
     stick_table: tuple[str, ...] = ()  # words of the `stick-table` line
+    guid: str = ""
+    description: str | None = None
+    inspect_delay_request: float | None = None  # tcp-request inspect-delay
+    inspect_delay_response: float | None = None  # tcp-response inspect-delay
+    http_errors: dict[int, tuple[str, ...]] = field(default_factory=dict)  # status -> words of `http-error` after the status
+    log_format_sd: str | None = None
+    defaults: str = ""  # the defaults section that it started from, "" = an anonymous one or none
     extra: dict[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)  # other keywords -> each line's words
 
 
@@ -298,6 +317,70 @@ class User:
 
 
 @dataclass(slots=True)
+class Nameserver:
+    """One `nameserver` line of a resolvers section. stream: asked over TCP."""
+
+    name: str
+    address: Address
+    stream: bool = False
+
+
+@dataclass(slots=True)
+class Resolvers:
+    """A resolvers section (HAProxy manual 5.3.2). hold: status -> seconds."""
+
+    name: str
+    nameservers: list[Nameserver] = field(default_factory=list)
+    parse_resolv_conf: bool = False
+    accepted_payload_size: int = 512
+    resolve_retries: int = 3
+    timeout_resolve: float = 1.0
+    timeout_retry: float = 1.0
+    hold: dict[str, float] = field(
+        default_factory=lambda: {"nx": 30.0, "refused": 30.0, "timeout": 30.0, "other": 30.0, "valid": 10.0, "obsolete": 0.0}
+    )
+
+
+@dataclass(slots=True)
+class Peers:
+    """A peers section with tables of this host. tables: name -> words of its `table` line after the name."""
+
+    name: str
+    tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCertificate:
+    """One `load` line of a crt-store: paths after crt-base and key-base; None = looked for beside the certificate."""
+
+    certificate: str
+    alias: str = ""
+    key: str | None = None
+    ocsp: str | None = None
+    issuer: str | None = None
+    sctl: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogStep:
+    """One `on` line of a log-profile. drop: nothing is logged at this step."""
+
+    drop: bool = False
+    format: str | None = None
+    structured_data: str | None = None
+
+
+@dataclass(slots=True)
+class LogProfile:
+    """A log-profile section. steps: "close", "error", "any" … -> what is logged then."""
+
+    name: str
+    log_tag: str | None = None
+    steps: dict[str, LogStep] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Config:
     """A whole configuration: everything a process needs to know."""
 
@@ -307,6 +390,11 @@ class Config:
     userlists: dict[str, list[User]] = field(default_factory=dict)
     http_errors: dict[str, dict[int, str]] = field(default_factory=dict)  # section -> status -> path
     extra: dict[str, object] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)  # userlist -> its group names
+    resolvers: dict[str, Resolvers] = field(default_factory=dict)
+    peers: dict[str, Peers] = field(default_factory=dict)
+    crt_stores: dict[str, list[StoredCertificate]] = field(default_factory=dict)  # store ("" = unnamed) -> its certificates
+    log_profiles: dict[str, LogProfile] = field(default_factory=dict)
 
     def proxy(self, name: str, *, backend: bool) -> Proxy | None:
         """The proxy of that name that can serve as a backend (or, backend=False, as a frontend)."""

@@ -1,0 +1,196 @@
+"""What is under construction while a file is read: proxies that may still change, and the state of the whole reading.
+
+A defaults section is a proxy draft too; a section that follows starts as a copy of it (`ProxyDraft.heir`).
+Sans-io.
+Source: HAProxy configuration manual 4 ("defaults" … "from"), 5.2 ("default-server").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
+
+from common.config.diagnostics import Diagnostic, Report, Severity
+from common.config.environment import Environment
+from common.config.keywords import FRONTENDS, Section
+from common.config.options import LoadOptions
+from common.model import Acl, Address, AddressKind, Config, Place, Proxy, Rule, Server, Tls
+
+T = TypeVar("T")
+
+
+def copied(value: T) -> T:
+    """A dataclass copied so deep that lists, dicts and nested settings are its own."""
+    changes: dict[str, object] = {}
+    for one in fields(value):  # type: ignore[arg-type]
+        content = getattr(value, one.name)
+        if isinstance(content, list):
+            changes[one.name] = list(content)
+        elif isinstance(content, dict):
+            changes[one.name] = dict(content)
+        elif type(content).__name__ in ("Tls", "Timeouts"):
+            changes[one.name] = copied(content)
+    return replace(value, **changes)  # type: ignore[type-var]
+
+
+@dataclass(slots=True)
+class TlsDraft:
+    """TLS settings of a line before it is known whether it uses TLS. disabled: versions taken out by no-tlsvNN."""
+
+    settings: Tls = field(default_factory=Tls)
+    enabled: bool = False
+    disabled: set[str] = field(default_factory=set)
+    words: list[str] = field(default_factory=list)  # those given, for the check that they have an effect
+
+    def heir(self) -> TlsDraft:
+        return TlsDraft(copied(self.settings), self.enabled, set(self.disabled), list(self.words))
+
+
+@dataclass(slots=True)
+class ServerDraft:
+    """A server line, or the sum of the default-server lines before it."""
+
+    server: Server = field(default_factory=lambda: Server(Place(), "", Address(AddressKind.INET)))
+    tls: TlsDraft = field(default_factory=TlsDraft)
+
+    def heir(self) -> ServerDraft:
+        return ServerDraft(copied(self.server), self.tls.heir())
+
+
+@dataclass(slots=True)
+class ProxyDraft:
+    """A proxy section, or a defaults section (section is DEFAULTS), in the making.
+
+    given: the keywords that this section itself has, with the place of the first. source: the defaults section it started from.
+    own_rules_from, own_acls_from: how many of each were inherited.
+    """
+
+    section: Section
+    proxy: Proxy
+    servers: list[ServerDraft] = field(default_factory=list)
+    template: ServerDraft = field(default_factory=ServerDraft)
+    given: dict[str, Place] = field(default_factory=dict)
+    source: ProxyDraft | None = None
+    used_by: list[str] = field(default_factory=list)
+    used_implicitly: bool = False
+    used_explicitly: bool = False
+    reset: set[str] = field(default_factory=set)  # inherited lists that this section has begun to replace
+    own_rules_from: int = 0
+    own_acls_from: int = 0
+
+    @property
+    def title(self) -> str:
+        """As messages name it: "frontend 'web'"."""
+        name = self.proxy.name
+        return f"{self.section.title} '{name}'" if name else f"anonymous {self.section.title} section"
+
+    @property
+    def can_listen(self) -> bool:
+        return self.proxy.frontend
+
+    @property
+    def can_forward(self) -> bool:
+        return self.proxy.backend
+
+    def heir(self, section: Section, place: Place, name: str) -> ProxyDraft:
+        """A new section that starts with the settings of this defaults section."""
+        proxy = copied(self.proxy)
+        proxy.place, proxy.name = place, name
+        proxy.frontend = section is Section.DEFAULTS or bool(section & FRONTENDS)
+        proxy.backend = section is Section.DEFAULTS or section in Section.BACKEND | Section.LISTEN
+        return ProxyDraft(
+            section,
+            proxy,
+            template=self.template.heir(),
+            source=self,
+            own_rules_from=len(proxy.rules),
+            own_acls_from=len(proxy.acls),
+        )
+
+    @property
+    def own_rules(self) -> list[Rule]:
+        return self.proxy.rules[self.own_rules_from :]
+
+    @property
+    def own_acls(self) -> list[Acl]:
+        return self.proxy.acls[self.own_acls_from :]
+
+
+def fresh_defaults(place: Place, name: str) -> ProxyDraft:
+    """A defaults section that says nothing yet: HAProxy's documented defaults."""
+    return ProxyDraft(Section.DEFAULTS, Proxy(place, name, frontend=True, backend=True))
+
+
+@dataclass(slots=True)
+class State:
+    """Everything known so far about the configuration being read."""
+
+    config: Config
+    report: Report
+    environment: Environment
+    options: LoadOptions
+    lines: dict[str, list[str]] = field(default_factory=dict)  # of each file, as written
+    proxies: list[ProxyDraft] = field(default_factory=list)
+    defaults: ProxyDraft = field(default_factory=lambda: fresh_defaults(Place(), ""))
+    named_defaults: dict[str, ProxyDraft] = field(default_factory=dict)
+    duplicate_defaults: set[str] = field(default_factory=set)
+    tls_binds: TlsDraft = field(default_factory=TlsDraft)  # ssl-default-bind-options
+    tls_servers: TlsDraft = field(default_factory=TlsDraft)
+    unix_bind: dict[str, object] = field(default_factory=dict)  # fields of Bind that unix-bind presets
+    table_uses: list[tuple[str, str, Place]] = field(default_factory=list)  # table ("" = own), proxy, where: checked at the end
+    error_sections: list[tuple[ProxyDraft, str, tuple[int, ...], Place]] = field(default_factory=list)  # errorfiles lines
+    group_members: list[tuple[str, str, str, Place]] = field(default_factory=list)  # userlist, group, user, where it is said
+    store_bases: tuple[str, str] = ("", "")  # crt-base and key-base of the crt-store that is being read
+    default_path: tuple[str, str] = ("current", "")
+    ca_base: str = ""
+    crt_base: str = ""
+    global_given: dict[str, Place] = field(default_factory=dict)
+    experimental: bool = False
+    server_verify: str = ""  # ssl-server-verify
+
+    def alert_at(self, place: Place, message: str, hint: str = "", slug: str = "") -> None:
+        self._add(Severity.ALERT, place, message, hint, slug)
+
+    def warn_at(self, place: Place, message: str, hint: str = "", slug: str = "") -> None:
+        self._add(Severity.WARNING, place, message, hint, slug)
+
+    def note_at(self, place: Place, message: str, hint: str = "", slug: str = "") -> None:
+        self._add(Severity.NOTICE, place, message, hint, slug)
+
+    def _add(self, severity: Severity, place: Place, message: str, hint: str, slug: str) -> None:
+        self.report.add(Diagnostic(severity, place, message, hint=hint, text=self.text_of(place), slug=slug, whole=True))
+
+    def text_of(self, place: Place) -> str:
+        """The line at a place, for findings that are made after the file was read."""
+        lines = self.lines.get(place.file, [])
+        return lines[place.line - 1] if 0 < place.line <= len(lines) else ""
+
+
+@dataclass(slots=True)
+class Scope:
+    """What a parser may touch: the state, the section it reads for, and the proxy under construction if that is one."""
+
+    state: State
+    section: Section
+    name: str = ""
+    draft: ProxyDraft | None = None
+
+    @property
+    def proxy(self) -> Proxy:
+        return self.proxy_draft.proxy
+
+    @property
+    def proxy_draft(self) -> ProxyDraft:
+        assert self.draft is not None, "a proxy keyword in another section: the table says otherwise"
+        return self.draft
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return self.state.environment.variables
+
+    @property
+    def title(self) -> str:
+        if self.draft is not None:
+            return self.draft.title
+        return f"{self.section.title} '{self.name}'" if self.name else f"'{self.section.title}' section"

@@ -1,0 +1,194 @@
+"""Makers of parsers for the simple keywords of proxies, and the parsers of the less simple ones.
+
+Sans-io.
+Source: HAProxy configuration manual 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from common.config import values
+from common.config.address import SOURCE, AddressError, parse_addresses
+from common.config.draft import Scope
+from common.config.expressions import check_acl, check_format
+from common.config.log_target import LOG_STEPS, parse_target
+from common.config.statement import Prefix, Statement
+from common.config.suggest import did_you_mean
+from common.model import Acl
+
+SectionParser = Callable[[Scope, Statement], None]
+
+ACL_RESERVED = ("or", "OR", "if", "unless")
+
+
+def integer(field: str, *, least: int = 0, most: int = values.INTEGER_MAX) -> SectionParser:
+    """A whole number that goes to a field of the proxy."""
+
+    def parse(scope: Scope, statement: Statement) -> None:
+        setattr(scope.proxy, field, values.integer(statement, 0, least=least, most=most))
+
+    return parse
+
+
+def text(field: str, what: str) -> SectionParser:
+    def parse(scope: Scope, statement: Statement) -> None:
+        setattr(scope.proxy, field, values.required(statement, 0, what))
+
+    return parse
+
+
+def timeout(field: str) -> SectionParser:
+    def parse(scope: Scope, statement: Statement) -> None:
+        setattr(scope.proxy.timeouts, field, values.time(statement, 0))
+
+    return parse
+
+
+def mode(scope: Scope, statement: Statement) -> None:
+    value = statement.argument(0)
+    if value == "health":
+        raise statement.fault("'mode health' is gone", 0, "Use: http-request return status 200")
+    if value in ("log", "spop", "haterm"):
+        raise statement.fault(f"'mode {value}' is not supported by Usher", 0, "Modes are tcp and http.")
+    scope.proxy.mode = values.one_of(statement, 0, ("tcp", "http"))
+
+
+def enabled(value: bool) -> SectionParser:
+    def parse(scope: Scope, statement: Statement) -> None:
+        scope.proxy.disabled = not value
+
+    return parse
+
+
+def log(scope: Scope, statement: Statement) -> None:
+    """`log …` adds a target; `no log` drops those inherited and given so far."""
+    if statement.prefix is Prefix.NO:
+        if statement.arguments:
+            raise statement.fault("'no log' takes no argument.", 0)
+        scope.proxy.logs.clear()
+        return
+    if statement.prefix is Prefix.DEFAULT:
+        raise statement.fault("log : expects <address> and <facility> or global as arguments", 0)
+    scope.proxy.logs.append(parse_target(statement, in_proxy=True))
+
+
+def default_backend(scope: Scope, statement: Statement) -> None:
+    scope.proxy.default_backend = values.required(statement, 0, "a backend name")
+
+
+def acl(scope: Scope, statement: Statement) -> None:
+    name = values.identifier(statement, 0, what="acl name")
+    if name in ACL_RESERVED:
+        raise statement.fault(f"'acl' name '{name}' is a reserved word", 0, "Choose another name: 'or', 'if' and 'unless' join conditions.")
+    if len(statement.arguments) < 2:
+        raise statement.fault(
+            f"error detected while parsing ACL '{name}' : missing fetch method", 1, "For example: acl static path_beg /static"
+        )
+    one = Acl(statement.place, name, tuple(statement.arguments[1:]))
+    check_acl(scope, statement, one)
+    scope.proxy.acls.append(one)
+
+
+def extra(scope: Scope, statement: Statement) -> None:
+    """Keywords without a field of their own: the words of each line, in order."""
+    lines = scope.proxy.extra.get(statement.keyword, ())
+    scope.proxy.extra[statement.keyword] = (*lines, tuple(statement.arguments))
+
+
+def extra_checked(check: Callable[[Statement], None]) -> SectionParser:
+    """A keyword without a field of its own that is said once: checked, the last one kept as written."""
+
+    def parse(scope: Scope, statement: Statement) -> None:
+        check(statement)
+        scope.proxy.extra[statement.keyword] = (tuple(statement.arguments),)
+
+    return parse
+
+
+def whole_number(statement: Statement) -> None:
+    values.integer(statement, 0)
+
+
+def signed_number(statement: Statement) -> None:
+    values.integer(statement, 0, least=-values.INTEGER_MAX)
+
+
+def percentage(statement: Statement) -> None:
+    values.integer(statement, 0, most=100)
+
+
+def seconds(statement: Statement) -> None:
+    values.time(statement, 0, unit="s")
+
+
+def choice(*allowed: str) -> Callable[[Statement], None]:
+    def check(statement: Statement) -> None:
+        values.one_of(statement, 0, allowed)
+
+    return check
+
+
+def format_of(field: str) -> SectionParser:
+    """A log-format that goes to a field of the proxy."""
+
+    def parse(scope: Scope, statement: Statement) -> None:
+        if not scope.proxy_draft.can_listen:
+            statement.warn(f"backend '{scope.name}' : '{statement.keyword}' directive is ignored in backends.", slug="wrong-section")
+            return
+        check_format(scope, statement, 0)
+        setattr(scope.proxy, field, statement.argument(0))
+
+    return parse
+
+
+def log_steps(scope: Scope, statement: Statement) -> None:
+    steps = statement.argument(0).split(",")
+    for step in steps:
+        if step not in LOG_STEPS:
+            raise statement.fault(
+                f"'log-steps' : unknown step '{step}'{did_you_mean(step, LOG_STEPS)}", 0, f"Known are {', '.join(LOG_STEPS)}."
+            )
+    scope.proxy.extra["log-steps"] = (tuple(steps),)
+
+
+def monitor_uri(scope: Scope, statement: Statement) -> None:
+    scope.proxy.monitor_uri = values.required(statement, 0, "an URI")
+
+
+def source(scope: Scope, statement: Statement) -> None:
+    text = statement.argument(0)
+    if not text:
+        raise statement.fault("'source' expects <addr>[:<port>], and optionally 'interface' <name>.", 0)
+    try:
+        parse_addresses(text, SOURCE)
+    except AddressError as error:
+        raise statement.fault(f"'source' : {error.message}", 0, error.hint) from None
+    rest = statement.arguments[1:]
+    if rest and rest[0] == "usesrc":
+        raise statement.fault(
+            "'usesrc' is not supported by Usher", 1, "Connecting with the client's address needs a router's help: use send-proxy-v2."
+        )
+    if rest and (rest[0] != "interface" or len(rest) != 2):
+        raise statement.fault("'source' only supports optional keywords 'interface' and 'usesrc'.", 1)
+    scope.proxy.extra["source"] = (tuple(statement.arguments),)
+
+
+def send_name_header(scope: Scope, statement: Statement) -> None:
+    """Without a name: no field, also when a defaults section named one."""
+    name = statement.argument(0)
+    if name.lower() in ("connection", "content-length", "host", "transfer-encoding"):
+        raise statement.fault(f"'http-send-name-header' cannot use '{name}' header name.", 0)
+    scope.proxy.extra["http-send-name-header"] = ((name,) if name else (),)
+
+
+def description(scope: Scope, statement: Statement) -> None:
+    scope.proxy.description = " ".join(statement.arguments)
+
+
+def guid(scope: Scope, statement: Statement) -> None:
+    scope.proxy.guid = values.identifier(statement, 0, what="guid")
+
+
+def proxy_id(scope: Scope, statement: Statement) -> None:
+    scope.proxy.id = values.integer(statement, 0, least=1)
