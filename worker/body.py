@@ -73,6 +73,7 @@ class ChunkedFlow(Flow):
         if not data:
             self.source_ended = True
             return True
+        self.taken_from_source += len(data)
         coded = self._take(data)
         if coded:
             self._send(coded)

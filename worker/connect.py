@@ -17,17 +17,16 @@ from common.net.stream import Stream
 from common.wire import proxy_protocol
 from common.wire.address_text import inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader
+from worker.servers.queue import Waiting
+from worker.servers.repeatable import Repeatable
+from worker.servers.retry import Action, Attempt, Failure, decide
+from worker.steps import Step
 from worker.tls import TlsError
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
     from worker.proxies import Backend
     from worker.server import Server
-
-RETRY_PAUSE_S = 1.0  # before the same server is tried again (manual 4.2 "retries")
-
-
-NOBODY: frozenset[int] = frozenset()
 
 
 class ConnectFailed(Exception):
@@ -41,17 +40,15 @@ class ConnectFailed(Exception):
 
 
 class ServerConnection:
-    """One connection to a server. requests: how many it has carried. buffer: received and not yet part of any response."""
+    """One connection to a server. requests: how many it has carried. is_private: only for the session that opened it."""
 
-    __slots__ = ("buffer", "idle_since", "is_private", "requests", "server", "stream")
+    __slots__ = ("is_private", "requests", "server", "stream")
 
     def __init__(self, server: Server, stream: Stream) -> None:
         self.server = server
         self.stream = stream
         self.requests = 0
         self.is_private = False
-        self.idle_since = 0.0
-        self.buffer = b""
 
     def close(self) -> None:
         self.stream.close()
@@ -59,11 +56,11 @@ class ServerConnection:
 
 def lease_now(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConnection | None:
     """An idle connection to the first choice, if it is to be had without waiting. None: `lease` goes on from here."""
-    server = backend.choose(exchange, NOBODY)
+    server = exchange.leased or backend.choose(exchange, exchange.excluded)
     if server is None:
-        raise ConnectFailed(b"SC", 503, "no_server_available")
+        return None
     exchange.leased = server
-    if not server.enter():
+    if not backend.queue.enter(server.position):
         return None
     exchange.queued_at = pump.now
     connection = server.take_idle(exchange)
@@ -75,55 +72,100 @@ def lease_now(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConnect
 
 
 async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConnection:
-    """A connection to one of the backend's servers, which the caller gives back with `Server.release`.
+    """A connection to one of the backend's servers, which the caller gives back with `Server.give_back` or `drop`.
 
     Goes on from what `lease_now` chose. Sets the server, queue and connect times, retries. Raises ConnectFailed.
     """
-    server: Server | None = exchange.leased
-    excluded: set[int] = set()
     while True:
-        if server is None:
-            server = backend.choose(exchange, excluded)
-            if server is None:
-                raise ConnectFailed(b"SC", 503, "no_server_available")
-            exchange.leased = server
-        if exchange.has_place:
-            exchange.has_place = False
-        else:
-            if not server.enter():
-                await _queue(exchange, backend, server, pump)
+        if not exchange.has_place:
+            await _take_place(exchange, backend, pump)
             exchange.queued_at = pump.now
+            server = exchange.leased
+            assert server is not None
             connection = server.take_idle(exchange)
             if connection is not None:
                 exchange.connected_at = pump.now
                 return connection
+        server = exchange.leased
+        assert server is not None
+        exchange.has_place = False
         try:
             connection = await _open(exchange, backend, server, pump)
             exchange.connected_at = pump.now
             return connection
         except DeadlinePassed:
-            failure = ConnectFailed(b"sC", 503, "connect_timeout")
+            kind, slug = Failure.CONNECT_TIMEOUT, "connect_timeout"
         except TlsError as error:
-            failure = ConnectFailed(b"SC", 503, "server_" + error.slug)
+            kind, slug = Failure.CONNECT, "server_" + error.slug
         except OSError as error:
-            failure = ConnectFailed(*_reason_of(error))
+            kind, slug = _kind_of(error)
         except BaseException:
-            server.leave()
+            backend.leave(server.position)
             raise
-        server.leave()
+        backend.leave(server.position)
         server.count_failed_connect()
-        if exchange.retries >= exchange.retries_max or "conn-failure" not in backend.retry_on:
-            raise failure
+        decision = decide(
+            Attempt(
+                kind,
+                Repeatable.SAFE,
+                retries=exchange.retries,
+                sent=False,
+                retries_max=exchange.retries_max,
+                may_redispatch=len(backend.servers) > 1,
+            ),
+            backend.retry_policy,
+            backend.retry_budget,
+        )
+        if decision.action is Action.STOP:
+            raise ConnectFailed(b"RC" if slug.endswith("exhausted") else decision.termination, decision.status, slug)
         exchange.retries += 1
-        if backend.redispatches(exchange.retries, exchange.retries_max):
-            excluded.add(server.position)
-            exchange.redispatched = True
+        if decision.action is Action.OTHER:
+            exchange.redispatch()
             server.count_redispatch()
-            server = None
         else:
             server.count_retry()
-            if failure.termination == b"SC":
-                await _pause(pump, min(RETRY_PAUSE_S, backend.connect_s))
+            if kind is Failure.CONNECT:
+                await _pause(pump, decision.pause_s)
+
+
+async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
+    """Choose a server (unless one is chosen) and take a place at it, waiting in a queue if need be. Raises ConnectFailed."""
+    server = exchange.leased or backend.choose(exchange, exchange.excluded)
+    queue = backend.queue
+    if server is not None:
+        exchange.leased = server
+        if queue.enter(server.position):
+            return
+    elif not backend.balancer.elected:
+        raise ConnectFailed(b"SC", 503, "no_server_available")
+    strand = pump.current
+    assert strand is not None and exchange.waiting_since is not None
+    ticket = queue.wait(
+        strand,
+        server.position if server is not None else None,
+        exchange.waiting_since,
+        priority_class=exchange.priority_class,
+        priority_offset_ms=exchange.priority_offset,
+    )
+    if ticket is None:
+        raise ConnectFailed(b"SQ", 503, "queue_full")
+    exchange.step = Step.QUEUE
+    exchange.set_queue_position(ticket.ahead, server is not None)
+    queue_s = exchange.timeout("queue") or backend.queue_s
+    try:
+        # A waiting request may raise the limit that `minconn` gives: then it need not wait.
+        backend.wake(queue.admit(server.position) if server is not None else [])
+        while ticket.state is Waiting.WAITING:
+            await pump.park(exchange.waiting_since + queue_s)
+    except DeadlinePassed:
+        backend.wake(queue.abandon(ticket))
+        raise ConnectFailed(b"sQ", 503, "queue_timeout") from None
+    except BaseException:
+        backend.wake(queue.abandon(ticket))
+        raise
+    assert ticket.server is not None
+    exchange.leased = backend.servers[ticket.server]
+    exchange.step = Step.CONNECT
 
 
 async def _pause(pump: Pump, seconds: float) -> None:
@@ -133,28 +175,9 @@ async def _pause(pump: Pump, seconds: float) -> None:
         pass
 
 
-async def _queue(exchange: Exchange, backend: Backend, server: Server, pump: Pump) -> None:
-    """Wait for a place at the server. Raises ConnectFailed."""
-    if not server.may_queue():
-        raise ConnectFailed(b"SQ", 503, "queue_full")
-    strand = pump.current
-    assert strand is not None and exchange.waiting_since is not None
-    exchange.server_queue_position = server.queued
-    ticket = server.queue_up(strand)
-    gave_up = True
-    try:
-        while not ticket.admitted:
-            await pump.park(exchange.waiting_since + backend.queue_s)
-        gave_up = False
-    except DeadlinePassed:
-        raise ConnectFailed(b"sQ", 503, "queue_timeout") from None
-    finally:
-        server.leave_queue(ticket, gave_up=gave_up)
-
-
 async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump) -> ServerConnection:
     """Dial, PROXY header, TLS. Raises DeadlinePassed, OSError, TlsError."""
-    deadline = pump.now + backend.connect_s
+    deadline = pump.now + (exchange.timeout("connect") or backend.connect_s)
     family, address = server.endpoint(exchange)
     stream = await dial(pump, family, address, deadline, source=server.source)
     # Whatever comes now comes with an event.
@@ -170,6 +193,7 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
         stream.close()
         raise
     server.count_connect()
+    server.idle.opened()
     connection = ServerConnection(server, stream)
     connection.is_private = bool(server.model.send_proxy)
     return connection
@@ -179,13 +203,13 @@ _OUT_OF_PORTS = {errno.EADDRNOTAVAIL, errno.EADDRINUSE}
 _OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def _reason_of(error: OSError) -> tuple[bytes, int, str]:
-    """(termination, status, slug): our own lack of ports or descriptors is not the server's fault."""
+def _kind_of(error: OSError) -> tuple[Failure, str]:
+    """(kind, slug): our own lack of ports or descriptors is not the server's fault."""
     if error.errno in _OUT_OF_PORTS:
-        return b"RC", 503, "source_ports_exhausted"
+        return Failure.CONNECT, "source_ports_exhausted"
     if error.errno in _OUT_OF_DESCRIPTORS:
-        return b"RC", 503, "descriptors_exhausted"
-    return b"SC", 503, "connect_refused" if error.errno == errno.ECONNREFUSED else "connect_failed"
+        return Failure.CONNECT, "descriptors_exhausted"
+    return Failure.CONNECT, "connect_refused" if error.errno == errno.ECONNREFUSED else "connect_failed"
 
 
 def proxy_header_for(exchange: Exchange) -> ProxyHeader:

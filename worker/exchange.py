@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -30,44 +29,18 @@ from worker.http.answers import CLOSING, Answer
 from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
 from worker.http.head import Request, Response
 from worker.http.rewrite import body_to_client, request_head, response_head
+from worker.servers import retry
+from worker.servers.repeatable import repeatable
+from worker.servers.retry import Failure
+from worker.steps import Step
 
 if TYPE_CHECKING:
     from worker.proxies import Backend
     from worker.session import Session
 
 
-IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
-"""Methods whose repetition does no harm. RFC 9110 section 9.2.2."""
-
-
-class Step(Enum):
-    """Where an exchange is."""
-
-    REQUEST = "request"
-    QUEUE = "queue"
-    CONNECT = "connect"
-    BODY = "request body"
-    HEADERS = "response headers"
-    DATA = "data"
-    LAST = "last"
-    TARPIT = "tarpit"
-
-    @property
-    def letter(self) -> bytes:
-        """The second termination letter (HAProxy manual 8.5)."""
-        return _LETTERS[self]
-
-
-_LETTERS = {
-    Step.REQUEST: b"R",
-    Step.QUEUE: b"Q",
-    Step.CONNECT: b"C",
-    Step.BODY: b"D",
-    Step.HEADERS: b"H",
-    Step.DATA: b"D",
-    Step.LAST: b"L",
-    Step.TARPIT: b"T",
-}
+REPLAY_BYTES_MAX = 65536
+"""Longest request body that is kept for sending it again."""
 
 
 class Cut(Exception):
@@ -81,10 +54,11 @@ class Cut(Exception):
 
 
 class ServerGone(Exception):
-    """The server's connection failed or ended before a response. received: something of one had come."""
+    """The attempt failed before there was a response. received: something of one had come."""
 
-    def __init__(self, slug: str, *, received: bool) -> None:
+    def __init__(self, failure: Failure, slug: str, *, received: bool) -> None:
         super().__init__(slug)
+        self.failure = failure
         self.slug = slug
         self.received = received
 
@@ -100,9 +74,11 @@ class Exchange(ExchangeFacts):
     body_consumed = False  # bytes of the request's body have left our buffer
     repeated_after_idle = False
     unsent: memoryview | bytes = b""
+    replay: bytes | None = None  # the request's body as received, while it can be sent again
+    idempotent_rule: bool | None = None  # `http-request set-idempotent`
+    l7_retry_disabled = False  # `http-request disable-l7-retry`
     spliced_in = 0
     spliced_out = 0
-    retries_max = 0
     server_s = inf
 
     def __init__(self, session: Session, request: Request | None, started_at: float) -> None:
@@ -146,7 +122,9 @@ class Exchange(ExchangeFacts):
                     response, rest = await self._ask(connection, backend)
                 except ServerGone as gone:
                     self._drop_connection()
-                    self._retry_or_raise(gone)
+                    self._retry_or_raise(gone.failure, gone.slug, received=gone.received)
+                    continue
+                if response.status in backend.retried_statuses and self._retries_status(response.status):
                     continue
                 if response.body.kind is BodyKind.TUNNEL or backend.response_active or frontend.response_active:
                     return await self._pass_on_unusual(connection, response, rest)
@@ -202,7 +180,7 @@ class Exchange(ExchangeFacts):
                         await self._upload(body, stream)
                     continue
                 if not received:
-                    raise ServerGone("server_closed_in_head" if data else "server_closed", received=bool(data))
+                    raise ServerGone(Failure.EMPTY, "server_closed_in_head" if data else "server_closed", received=bool(data))
                 data = data + received if data else received
                 try:
                     while (found := backend.reader.parse(data, 0, request.method, request.upgrade is not None)) is not None:
@@ -213,11 +191,16 @@ class Exchange(ExchangeFacts):
                         await self._pass_interim(request, response)
                         data = data[end:]
                 except WireError as error:
-                    raise Cut(b"PH", 502, error.slug) from None
+                    raise ServerGone(Failure.JUNK, error.slug, received=True) from None
+        except DeadlinePassed:
+            if self.step is Step.HEADERS:
+                raise ServerGone(Failure.TIMEOUT, "server_timeout", received=bool(data)) from None
+            raise
         except OSError as error:
             if body is not None and body.failed is self.stream:
                 raise Cut(b"CD", 400, "client_gone_in_body") from None
-            raise ServerGone("server_connection_lost" if error.errno else "server_closed", received=bool(data)) from None
+            slug = "server_connection_lost" if error.errno else "server_closed"
+            raise ServerGone(Failure.EMPTY, slug, received=bool(data)) from None
         except WireError as error:
             # From the client's chunks: those of a response are read elsewhere.
             raise Cut(b"PR", error.status, error.slug) from None
@@ -225,14 +208,30 @@ class Exchange(ExchangeFacts):
     def _begin_body(self, request: Request, stream: Stream, head: bytes) -> Body:
         """Send head, and of the request's body what is here. Raises WireError, OSError, Cut."""
         body = self.body = self.unfinished = request_body(self.stream, stream, request.body, splice=self.frontend.splice_request)
-        body.begin(head, self.client_buffer if request.body is not NO_BODY else b"")
+        here = self.client_buffer if request.body is not NO_BODY else b""
+        body.begin(head, here)
         if request.body is not NO_BODY:
             self.body_consumed = True
             self.client_buffer = body.leftover
         body.step()
         if body.done:
             self._request_sent(body)
+            if len(here) <= REPLAY_BYTES_MAX and body.taken_from_source == 0:
+                # All of it was here already: kept, so that a retry can send it again.
+                self.replay = here[: len(here) - len(body.leftover)]
         return body
+
+    def _retries_status(self, status: int) -> bool:
+        """`retry-on 503` and its like: whether to try again instead of passing this response on."""
+        connection = self.connection
+        try:
+            self._retry_or_raise(Failure.STATUS, f"status_{status}", received=True, status=status)
+        except Cut:
+            return False
+        if connection is not None:
+            self.connection = None
+            connection.server.drop(connection)
+        return True
 
     async def _upload(self, body: Body, stream: Stream) -> None:
         """Move what can be moved of the request's body; then wait for more, or for the server to speak early."""
@@ -260,26 +259,44 @@ class Exchange(ExchangeFacts):
         if request.version >= 11:
             await self.stream.send(response_head(response, 11, True), self.world.pump.now + self.frontend.client_s)
 
-    def _retry_or_raise(self, gone: ServerGone) -> None:
-        """After a server failed without a complete head: return to try again, or raise Cut.
-
-        An idle connection that the server closed just when we used it is nobody's fault: what may be repeated (RFC 9110
-        section 9.2.2) is, once, on a fresh one, and counts as no retry. Otherwise `retry-on` decides.
-        """
-        request, backend = self.head, self.routed
-        assert request is not None and backend is not None
-        may_repeat = self.unfinished is None and not self.body_consumed
-        if self.bc_reused and not gone.received and may_repeat and request.method in IDEMPOTENT and not self.repeated_after_idle:
-            self.repeated_after_idle = True
-            return
-        kind = "junk-response" if gone.received else "empty-response"
-        if may_repeat and self.retries < self.retries_max and request.method in IDEMPOTENT and backend.retries_on(kind):
+    def _retry_or_raise(self, failure: Failure, slug: str, *, received: bool = False, status: int = 0) -> None:
+        """After an attempt failed: return to try again, or raise Cut. What may be done is decided in worker/servers/retry.py."""
+        request, backend, server = self.head, self.routed, self.leased
+        assert request is not None and backend is not None and server is not None
+        decision = retry.decide(
+            retry.Attempt(
+                failure,
+                repeatable(request.method, self.idempotent_rule, bool(request.values(b"idempotency-key"))),
+                retries=self.retries,
+                status=status,
+                received=received,
+                reused=self.bc_reused,
+                stale_before=self.repeated_after_idle,
+                first_request=self.is_first_request,
+                body_kept=self.unfinished is None and (not self.body_consumed or self.replay is not None),
+                disabled=self.l7_retry_disabled,
+                retries_max=self.retries_max,
+                may_redispatch=len(backend.servers) > 1,
+            ),
+            backend.retry_policy,
+            backend.retry_budget,
+        )
+        if decision.action is retry.Action.STOP:
+            raise Cut(decision.termination, decision.status, slug)
+        if self.replay is not None:
+            self.client_buffer = self.replay + self.client_buffer
+            self.replay = None
+        self.body_consumed = False
+        if decision.counts:
             self.retries += 1
-            return
-        if self.bc_reused and not gone.received and not self.is_first_request:
-            # As HAProxy: the client knows that a kept connection may end between two requests, and repeats by itself.
-            raise Cut(b"SH", 0, gone.slug)
-        raise Cut(b"SH", 502, gone.slug)
+            if decision.action is retry.Action.OTHER:
+                server.count_redispatch()
+            else:
+                server.count_retry()
+        else:
+            self.repeated_after_idle = True
+        if decision.action is retry.Action.OTHER:
+            self.redispatch()
 
     # --- answering the client ----------------------------------------------------------------------------------------
 
@@ -463,8 +480,6 @@ class Exchange(ExchangeFacts):
     def _late(self) -> Cut:
         """Which timeout has passed, by where the exchange is."""
         body = self.body
-        if self.step is Step.HEADERS:
-            return Cut(b"sH", 504, "server_timeout")
         if self.step is Step.BODY:
             if body is not None and body.waiting:
                 return Cut(b"sD", 504, "server_timeout_in_body")

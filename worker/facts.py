@@ -6,7 +6,7 @@ asks about pays for none; those that are set on the way have their "not yet" val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from common import model
@@ -97,10 +97,12 @@ class ExchangeFacts:
     response_buffer: bytes = b""
     routed: Backend | None = None
     leased: Server | None = None
+    excluded: Collection[int] = ()
     connection: ServerConnection | None = None
     bc_reused = False
     has_place = False  # at the leased server, which has no connection for us yet
     retries = 0
+    retries_max: int | None = None
     redispatched = False
     termination = b"--"
     persistence_state = b"--"
@@ -268,6 +270,19 @@ class ExchangeFacts:
             "queue": timeouts.queue,
             "tarpit": timeouts.tarpit,
         }.get(name)
+
+    def redispatch(self) -> None:
+        """The next attempt goes to another server than this one."""
+        assert self.leased is not None
+        self.excluded = {*self.excluded, self.leased.position}
+        self.redispatched = True
+        self.leased = None
+
+    def set_queue_position(self, ahead: int, at_server: bool) -> None:
+        if at_server:
+            self.server_queue_position = ahead
+        else:
+            self.backend_queue_position = ahead
 
     def set_timeout(self, name: str, seconds: float) -> None:
         if self._timeouts is None:

@@ -15,8 +15,9 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from common import model
-from common.balance.balancer import Candidate
+from common.balance.balancer import NOBODY, Candidate
 from common.balance.make import make
+from common.net.pump import Strand
 from common.observe import fields as f
 from worker.forwarded import Adder, adders
 from worker.http.answers import Answer
@@ -24,6 +25,9 @@ from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
 from worker.route.rules import Rules
 from worker.server import Server
+from worker.servers.places import Capacity, LocalPlaces
+from worker.servers.queue import BackendQueue, Ticket
+from worker.servers.retry import Budget, Policy, retry_on
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
@@ -103,7 +107,9 @@ class Frontend:
         self.tally.words[f.STOT] += 1
         self.tally.touch()
         listener = self.listeners[session.bind.id]
-        f.enter(listener.words)
+        listener.words[f.STOT] += 1
+        listener.words[f.SCUR] += 1
+        listener.words[f.SMAX] = max(listener.words[f.SMAX], listener.words[f.SCUR])
         listener.touch()
 
     def close(self, session: Session) -> None:
@@ -143,7 +149,7 @@ class Backend:
 
     __slots__ = (
         "_adders",
-        "_load",
+        "_full",
         "balancer",
         "closes_server",
         "connect_s",
@@ -154,12 +160,14 @@ class Backend:
         "key_of",
         "model",
         "name",
+        "queue",
         "queue_s",
         "reader",
-        "redispatch_interval",
         "response_active",
+        "retried_statuses",
         "retries",
-        "retry_on",
+        "retry_budget",
+        "retry_policy",
         "rules",
         "server_fin_s",
         "server_s",
@@ -183,8 +191,9 @@ class Backend:
         self.queue_s = first_set(timeouts.queue, timeouts.connect)
         self.server_fin_s = timeouts.server_fin
         self.retries = proxy.retries
-        self.retry_on = frozenset(proxy.retry_on)
-        self.redispatch_interval = redispatch_interval(proxy)
+        self.retry_policy = Policy(retry_on(proxy.retry_on), proxy.retries, redispatch_interval(proxy), self.connect_s)
+        self.retried_statuses = self.retry_policy.on.statuses
+        self.retry_budget = Budget()
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
         self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
@@ -201,8 +210,11 @@ class Backend:
             chance=random.random,
             all_backups="allbackups" in proxy.options,
         )
-        loads = self.servers
-        self._load = lambda position: loads[position].load()
+        capacities = [Capacity(server.maxconn, server.minconn, server.maxqueue) for server in proxy.servers]
+        places = LocalPlaces(len(capacities))
+        self.queue: BackendQueue[Strand] = BackendQueue(capacities, places, proxy.fullconn or 0, lambda: self.connections)
+        limited = any(server.maxconn for server in proxy.servers)
+        self._full = self.queue.is_full if limited and not self.balancer.sticky else None
 
     def added_fields(self, exchange: Exchange) -> bytes:
         """Field lines that options of either side add to the request."""
@@ -215,29 +227,27 @@ class Backend:
         return b"".join([add(exchange) for add in made])
 
     def choose(self, exchange: Exchange, excluded: Collection[int]) -> Server | None:
-        """The server for this exchange; None when there is none left."""
+        """The server for this exchange; None when none is up, or (algorithms that do not stick) all are full."""
         servers = self.servers
-        if len(servers) == 1 and not excluded:
+        if len(servers) == 1:
             server = servers[0]
             return server if server.usable else None
         key = self.key_of(exchange) if self.key_of is not None else None
-        position = self.balancer.choose(key, self._load, excluded)
+        position = self.balancer.choose(key, self.queue.load_of, excluded, self._full)
         if position is None and excluded:
             # All others have failed too or are down: better one of them again than nobody.
-            position = self.balancer.choose(key, self._load)
+            position = self.balancer.choose(key, self.queue.load_of, NOBODY, self._full)
         return servers[position] if position is not None else None
 
-    def redispatches(self, attempt: int, attempts_max: int) -> bool:
-        """Whether retry number `attempt` goes to another server. HAProxy manual 4.2 "option redispatch"."""
-        interval = self.redispatch_interval
-        if interval == 0:
-            return False
-        if interval < 0:
-            return attempt % max(1, attempts_max + 1 + interval) == 0 if interval != -1 else attempt == attempts_max
-        return attempt % interval == 0
+    def leave(self, position: int) -> None:
+        """An exchange gives its place at a server back; whoever waits for one gets it."""
+        admitted = self.queue.leave(position)
+        if admitted:
+            self.wake(admitted)
 
-    def retries_on(self, kind: str) -> bool:
-        return kind in self.retry_on or "all-retryable-errors" in self.retry_on
+    def wake(self, admitted: list[Ticket[Strand]]) -> None:
+        for ticket in admitted:
+            self.world.pump.wake(ticket.item)
 
     def _derive(self, words: array[int]) -> None:
         words[f.SCUR] = self.connections

@@ -1,22 +1,23 @@
-"""One server of a backend, as this worker uses it: where it is, who may use it now, its idle connections.
+"""One server of a backend, as this worker uses it: where it is, its idle connections, its counters.
 
-Source: HAProxy manual 5.2 "maxconn", "maxqueue", "pool-max-conn", "pool-purge-delay"; 4.2 "http-reuse".
+How many may use it at once, and who waits, is the backend's queue (worker/servers/queue.py); which idle connection may carry
+what is the idle book's (worker/servers/idle.py).
+Source: HAProxy manual 5.2 "server", "maxconn", "sni"; 4.2 "http-reuse".
 """
 
 from __future__ import annotations
 
 import socket
 from array import array
-from collections import deque
 from typing import TYPE_CHECKING
 
 from common import model
 from common.model import AddressKind
-from common.net.pump import Strand
 from common.net.sockaddr import SockAddr, resolve, sockaddr
 from common.observe import fields as f
 from worker.certs import ServerTls
 from worker.http.head import Response
+from worker.servers.idle import Fate, IdleBook, Reuse
 
 if TYPE_CHECKING:
     from worker.connect import ServerConnection
@@ -25,41 +26,26 @@ if TYPE_CHECKING:
     from worker.world import World
 
 
-class Ticket:
-    """One exchange's place in the queue of a server."""
-
-    __slots__ = ("admitted", "strand")
-
-    def __init__(self, strand: Strand) -> None:
-        self.strand = strand
-        self.admitted = False
-
-
 class Server:
-    """See the module. used: connections that carry an exchange now; limit: how many may (0: any number)."""
+    """See the module."""
 
     __slots__ = (
         "_address",
         "_family",
-        "_never_reuse",
-        "_pool_is_limited",
-        "_safe_only",
-        "_waiting",
         "backend",
         "idle",
-        "limit",
         "model",
         "position",
         "source",
         "tally",
         "tls",
         "usable",
-        "used",
         "words",
         "world",
     )
 
     def __init__(self, world: World, backend: Backend, position: int, server: model.Server) -> None:
+        """Raises ConfigError for addresses and certificates that cannot be used."""
         self.world = world
         self.backend = backend
         self.position = position
@@ -69,14 +55,14 @@ class Server:
         self.tls = ServerTls(server.tls) if server.tls is not None else None
         self.source = sockaddr(resolve(server.source)) if server.source is not None else None
         self.usable = not server.disabled
-        self.used = 0
-        self.limit = server.maxconn
-        self._waiting: deque[Ticket] = deque()
-        self.idle: deque[ServerConnection] = deque()
-        reuse = backend.model.http_reuse
-        self._never_reuse = reuse == "never" or not backend.is_http or server.pool_max_conn == 0
-        self._safe_only = reuse == "safe"
-        self._pool_is_limited = server.pool_max_conn >= 0 or server.max_reuse >= 0
+        self.idle: IdleBook[ServerConnection] = IdleBook(
+            Reuse(backend.model.http_reuse),
+            pool_max_conn=server.pool_max_conn,
+            pool_low_conn=server.pool_low_conn,
+            pool_purge_delay_s=server.pool_purge_delay,
+            max_reuse=server.max_reuse,
+            descriptors=world.descriptors,
+        )
         self.tally = world.tallies.of(world.counters.server(backend.index, position), self._derive)
         self.words = self.tally.words
 
@@ -116,124 +102,92 @@ class Server:
             return make(exchange)
         return None
 
-    # --- how busy it is ----------------------------------------------------------------------------------------------
-
-    def load(self) -> int:
-        """Connections in use and requests that wait, of this worker."""
-        return self.used + len(self._waiting)
-
-    def enter(self) -> bool:
-        """Take a place; False when all are taken."""
-        if self.limit and self.used >= self.limit:
-            return False
-        self.used += 1
-        return True
-
-    def leave(self) -> None:
-        """Give the place back; the first who waits gets it."""
-        self.used -= 1
-        while self._waiting and (not self.limit or self.used < self.limit):
-            ticket = self._waiting.popleft()
-            ticket.admitted = True
-            self.used += 1
-            self.world.pump.wake(ticket.strand)
-
-    def may_queue(self) -> bool:
-        return not self.model.maxqueue or len(self._waiting) < self.model.maxqueue
-
-    def queue_up(self, strand: Strand) -> Ticket:
-        ticket = Ticket(strand)
-        self._waiting.append(ticket)
-        if len(self._waiting) > self.words[f.QMAX]:
-            self.words[f.QMAX] = len(self._waiting)
-        self.tally.touch()
-        return ticket
-
-    def leave_queue(self, ticket: Ticket, *, gave_up: bool) -> None:
-        """The wait is over. gave_up: also when the place came in the same moment, it is not used."""
-        if ticket in self._waiting:
-            self._waiting.remove(ticket)
-        elif gave_up:
-            self.leave()
-
-    @property
-    def queued(self) -> int:
-        return len(self._waiting)
-
-    # --- its idle connections ----------------------------------------------------------------------------------------
+    # --- its connections ---------------------------------------------------------------------------------------------
 
     def take_idle(self, exchange: Exchange) -> ServerConnection | None:
         """A connection that may carry this exchange, or None. Dead ones that it meets are closed."""
-        kept = exchange.session.kept
-        if kept:
-            own = kept.pop(self, None)
+        session = exchange.session
+        if session.kept:
+            own = session.kept.pop(self, None)
             if own is not None:
                 if not own.stream.peek_end():
                     return own
+                self.idle.closed()
                 own.close()
-        idle = self.idle
-        if not idle or (self._safe_only and exchange.is_first_request):
+        book = self.idle
+        if not book.count:
             return None
-        while idle:
-            connection = idle.pop()
+        now = self.world.pump.now
+        first = session.requests <= 1
+        while (connection := book.take(now, first)) is not None:
             stream = connection.stream
             if stream.drained or not stream.peek_end():
                 return connection
+            book.closed()
             connection.close()
+        for expired in book.doomed:
+            expired.close()
+        book.doomed.clear()
         return None
 
     def give_back(self, connection: ServerConnection, response: Response, exchange: Exchange) -> None:
         """After an exchange whose connection may carry another one."""
-        if self._waiting:
-            self.leave()
-        else:
-            self.used -= 1
+        self.backend.leave(self.position)
         stream = connection.stream
+        timeout_s: float | None = None
+        left: int | None = None
+        if b"keep-alive" in response.special:
+            timeout_s, left = response.keep_alive_hints
         if not stream.drained and stream.peek_end():
+            fate = Fate.CLOSE
+        else:
+            fate = self.idle.put(
+                connection, stream.pump.now, connection.requests, private=connection.is_private, timeout_s=timeout_s, left=left
+            )
+        if fate is Fate.CLOSE:
+            self.idle.closed()
             connection.close()
-        elif b"keep-alive" in response.special and response.keep_alive_hints.requests_left == 0:
-            connection.close()
-        elif self._never_reuse or connection.is_private:
+        elif fate is Fate.SESSION:
             previous = exchange.session.kept.pop(self, None)
             if previous is not None:
+                self.idle.closed()
                 previous.close()
             exchange.session.kept[self] = connection
-        elif self._pool_is_limited and not self._pool_takes(connection):
-            connection.close()
-        else:
-            connection.idle_since = stream.pump.now
-            self.idle.append(connection)
-
-    def _pool_takes(self, connection: ServerConnection) -> bool:
-        """`pool-max-conn` and `max-reuse`; -1 is no limit."""
-        settings = self.model
-        return not (0 <= settings.pool_max_conn <= len(self.idle) or 0 <= settings.max_reuse < connection.requests)
 
     def drop(self, connection: ServerConnection) -> None:
         """After an exchange whose connection is of no more use."""
+        self.idle.closed()
         connection.close()
-        self.leave()
+        self.backend.leave(self.position)
+
+    def drop_kept(self, connection: ServerConnection) -> None:
+        """A connection that was kept for a session which has ended."""
+        self.idle.closed()
+        connection.close()
 
     def purge(self, now: float) -> None:
-        """Close idle connections that ended or have been idle for the purge delay. Oldest first; called about once a second."""
-        idle = self.idle
-        limit = now - self.model.pool_purge_delay
-        kept: deque[ServerConnection] = deque()
-        while idle:
-            connection = idle.popleft()
-            if connection.stream.ended or (connection.idle_since < limit and len(idle) + len(kept) >= self.model.pool_low_conn):
+        """Close idle connections that the server has ended, that expired, or that are too many. Called about once a second."""
+        book = self.idle
+        for connection in book.connections():
+            if connection.stream.ended:
+                book.remove(connection, now)
                 connection.close()
-            else:
-                kept.append(connection)
-        self.idle = kept
+        for connection in book.purge(now):
+            connection.close()
         self.tally.touch()
 
+    def load(self) -> int:
+        """Exchanges that use it or wait for it, of this worker."""
+        return self.backend.queue.load_of(self.position)
+
     def _derive(self, words: array[int]) -> None:
-        words[f.SCUR] = self.used
-        words[f.SMAX] = max(words[f.SMAX], self.used)
-        words[f.QCUR] = len(self._waiting)
-        words[f.IDLE_CONN_CUR] = len(self.idle)
-        words[f.USED_CONN_CUR] = self.used
+        queue = self.backend.queue
+        used = queue.places.used(self.position)
+        words[f.SCUR] = used
+        words[f.SMAX] = max(words[f.SMAX], used)
+        words[f.QCUR] = queue.queued(self.position)
+        words[f.IDLE_CONN_CUR] = self.idle.count
+        words[f.USED_CONN_CUR] = self.idle.lent
         words[f.REUSE] = words[f.STOT] - words[f.CONNECT]
 
     # --- counting ----------------------------------------------------------------------------------------------------

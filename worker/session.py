@@ -302,8 +302,8 @@ class Session:
 
     def close(self) -> None:
         self.stream.close()
-        for connection in self.kept.values():
-            connection.close()
+        for server, connection in self.kept.items():
+            server.drop_kept(connection)
         self.world.forget(self)
         if self.seat is not None:
             self.seat.ended()

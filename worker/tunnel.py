@@ -14,6 +14,7 @@ from worker import decide
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.http.head import Response
 from worker.http.rewrite import response_head
+from worker.steps import Step
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 async def serve(session: Session) -> None:
     """A whole connection in mode tcp: rules, backend, server, relay, one log line."""
     # Local: the two stories call each other.
-    from worker.exchange import Cut, Exchange, Step
+    from worker.exchange import Cut, Exchange
 
     exchange = session.exchange = Exchange(session, None, session.opened_at)
     try:
@@ -60,8 +61,6 @@ async def serve(session: Session) -> None:
 
 async def upgrade(exchange: Exchange, connection: ServerConnection, response: Response, rest: bytes) -> bool:
     """The response that ends HTTP on this connection goes to the client, then raw bytes. Always False: nothing follows."""
-    from worker.exchange import Step
-
     head = response_head(exchange.response_editor or response, 11, True)
     exchange.response_started = True
     exchange.step = Step.DATA

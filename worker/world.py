@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import socket
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from common.net.stream import Stream
 from common.observe import fields as f
 from common.observe.counters import Counters
 from common.observe.log_line import LEVELS
+from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.process.launch import Launch
 from common.wire.proxy_header import ProxyHeader
 from worker.certs import BindTls
@@ -30,6 +32,8 @@ from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
 from worker.receive import Channel, ChannelSeat, Seat
 from worker.route.rules import compile_rules, link_backends
+from worker.server import Server
+from worker.servers.idle import DescriptorShare
 from worker.session import Session
 from worker.sessionlog import SessionLog
 from worker.tally import Tallies
@@ -49,6 +53,7 @@ class World:
         self.generation = launch.generation
         self.counters = counters
         self.tallies = Tallies()
+        self.descriptors = DescriptorShare(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.pump = Pump(self._crashed, self.tallies.publish)
         self.handshakes = 0
         self.channels: set[Channel] = set()
@@ -183,7 +188,7 @@ class World:
         now = self.pump.now = time.monotonic()
         for backend in self.backends.values():
             for server in backend.servers:
-                if server.idle:
+                if server.idle.count:
                     server.purge(now)
 
     def date(self) -> float:
@@ -246,8 +251,31 @@ class World:
     def bind_connections(self, bind: model.Bind) -> int:
         return sum(self._gauge(self.counters.layout.listeners[bind.id]))
 
+    def _rate(self, number: int, rate: int, word: int) -> int:
+        now = time.monotonic()
+        return Rates(self.counters, now).rate(number, rate, sum(self.counters.across(number, word)))
+
     def frontend_request_rate(self, name: str) -> int:
-        return 0
+        frontend = self.frontends.get(name)
+        if frontend is None:
+            return 0
+        return self._rate(self.counters.layout.frontends[frontend.index], RATE_REQUESTS, f.REQ_TOT)
+
+    def frontend_session_rate(self, name: str) -> int:
+        frontend = self.frontends.get(name)
+        if frontend is None:
+            return 0
+        return self._rate(self.counters.layout.frontends[frontend.index], RATE_SESSIONS, f.STOT)
+
+    def backend_session_rate(self, name: str) -> int:
+        backend = self.backends.get(name)
+        return self._rate(self.counters.layout.backends[backend.index], RATE_SESSIONS, f.STOT) if backend is not None else 0
+
+    def server_session_rate(self, backend: str, server: str) -> int:
+        found = self._server(backend, server)
+        if found is None:
+            return 0
+        return self._rate(self.counters.layout.servers[found.backend.index][found.position], RATE_SESSIONS, f.STOT)
 
     def usable_servers(self, backend: str) -> int:
         found = self.backends.get(backend)
@@ -259,11 +287,11 @@ class World:
 
     def server_queue(self, backend: str, server: str) -> int:
         found = self._server(backend, server)
-        return found.queued if found is not None else 0
+        return found.backend.queue.queued(found.position) if found is not None else 0
 
     def backend_queue(self, name: str) -> int:
         backend = self.backends.get(name)
-        return sum(server.queued for server in backend.servers) if backend is not None else 0
+        return backend.queue.queued() if backend is not None else 0
 
     def server_weight(self, backend: str, server: str) -> int:
         found = self._server(backend, server)
@@ -280,7 +308,7 @@ class World:
     def is_local(self, address: bytes) -> bool:
         return address[:1] == b"\x7f" or address == b"\0" * 15 + b"\x01"
 
-    def _server(self, backend: str, server: str) -> Any:
+    def _server(self, backend: str, server: str) -> Server | None:
         found = self.backends.get(backend)
         if found is None:
             return None

@@ -61,10 +61,24 @@ class Flow:
 
     limit: bytes still to move before the flow is done (inf: until the source ends). Reads never pass it, so what follows a
     body on the same connection stays in the socket. held: read but not yet taken by the target. failed: the stream that
-    raised, after an OSError.
+    raised, after an OSError. taken_from_source: bytes read from there.
     """
 
-    __slots__ = ("bulk", "copied", "failed", "held", "limit", "pipe", "pipe_bytes", "source", "source_ended", "splice", "spliced", "target")
+    __slots__ = (
+        "bulk",
+        "copied",
+        "failed",
+        "held",
+        "limit",
+        "pipe",
+        "pipe_bytes",
+        "source",
+        "source_ended",
+        "splice",
+        "spliced",
+        "taken_from_source",
+        "target",
+    )
 
     def __init__(self, source: Stream, target: Stream, *, limit: float = inf, held: bytes = b"", splice: bool = False) -> None:
         self.source = source
@@ -79,6 +93,7 @@ class Flow:
         self.copied = 0
         self.spliced = 0
         self.failed: Stream | None = None
+        self.taken_from_source = 0
 
     @property
     def moved(self) -> int:
@@ -159,6 +174,7 @@ class Flow:
         if count == 0:
             self.source_ended = True
             return True
+        self.taken_from_source += count
         self.bulk = count >= SMALL_READ_BYTES or (self.bulk and count == size)
         self.limit -= count
         self._send(view)
@@ -187,6 +203,7 @@ class Flow:
             self.source_ended = True
             self._release_pipe()
             return True
+        self.taken_from_source += count
         self.bulk = count >= 4096
         self.limit -= count
         self.pipe_bytes += count

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from worker.http.editor import clean_value
 from worker.http.framing import NO_BODY
-from worker.http.head import Response
+from worker.http.message import Response
 from worker.http.reasons import reason_of
 
 
@@ -101,6 +101,8 @@ BUILT_IN = {
 CLOSING = frozenset({400, 408})
 """After these built-in answers the client's connection closes: where its next request begins is not known."""
 
+_BODYLESS = frozenset({204, 304})
+
 SILENT = Answer(0, b"", silent=True)
 """Nothing at all, then close: what `errorfile 408 /dev/null` stands for."""
 
@@ -118,14 +120,16 @@ def returned(
 ) -> Answer:
     """What `http-request return` and `deny` with an own payload answer. fields: its `hdr` arguments, evaluated.
 
-    Order as HAProxy: those first, then Content-Length, Content-Type. No body and no length with 204.
+    Order as HAProxy: those first, then Content-Length, Content-Type. 204 and 304 have no body, 204 no length either.
     """
+    if status in _BODYLESS:
+        body = b""
     made = [(name, clean_value(value)) for name, value in fields]
     if status != 204:
         made.append((b"content-length", b"%d" % len(body)))
     if body and content_type is not None:
         made.append((b"content-type", clean_value(content_type)))
-    return Answer(status, reason_of(status), tuple(made), b"" if status == 204 else body)
+    return Answer(status, reason_of(status), tuple(made), body)
 
 
 def unauthorized(realm: bytes, answer: Answer | None = None, *, proxy: bool = False) -> Answer:

@@ -17,9 +17,9 @@ import re
 from collections.abc import Collection, Iterable
 
 from worker.http.framing import CHUNKED_BODY, TUNNEL_BODY, BodyKind, content_length, tokens
-from worker.http.head import Head, Request, Response
+from worker.http.message import Head, Request, Response
 
-_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings"})
+HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings"})
 _NEVER_REMOVED = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _FRAMED = frozenset({BodyKind.LENGTH, BodyKind.CHUNKED})
 _ODDLY_SPACED_FRAMING = re.compile(rb"\n(?i:content-length|transfer-encoding):(?! ?[^ \t\r]*+\r)")
@@ -33,13 +33,19 @@ _MEANINGLESS_FROM_10 = frozenset({b"expect"})
 
 
 def forwarded_request(request: Request) -> bytes:
-    """The whole head as it goes to a server: `raw` itself where nothing ends here."""
-    return _quickly(request) or clean_request(request, request.fields)
+    """The whole head as it goes to a server: `raw` itself where nothing ends here. Made once for all who share it."""
+    head = request.forwarded
+    if head is None:
+        head = request.forwarded = _quickly(request) or clean_request(request, request.fields)
+    return head
 
 
 def forwarded_response(response: Response) -> bytes:
     """As forwarded_request, for a client."""
-    return _quickly(response) or clean_response(response, response.fields)
+    head = response.forwarded
+    if head is None:
+        head = response.forwarded = _quickly(response) or clean_response(response, response.fields)
+    return head
 
 
 def _quickly(head: Head) -> bytes | None:
@@ -57,17 +63,9 @@ def _quickly(head: Head) -> bytes | None:
     return before + b"\r\n" + after if found else None
 
 
-def clean_request(
-    request: Request, fields: Iterable[tuple[bytes, bytes]], start_line: bytes | None = None, kept: Collection[int] = ()
-) -> bytes:
-    """A whole head with these fields in the place of the request's own, cleaned for a server.
-
-    start_line: with its CRLF; made from the request if None. kept: indexes of fields that stay although the client's Connection names
-    them: those that a rule has set.
-    """
+def clean_request(request: Request, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A whole head for a server with these fields, cleaned, in the place of the request's own."""
     version = forwarded_version(request)
-    if start_line is None:
-        start_line = b"%s %s HTTP/1.%d\r\n" % (request.method, request.target, version - 10)
     removed = _removed(request)
     if request.version < 11:
         removed |= _MEANINGLESS_FROM_10
@@ -78,22 +76,21 @@ def clean_request(
         ending += b"connection: upgrade\r\nupgrade: " + request.upgrade + b"\r\n"
     if version < 11:
         ending += b"connection: keep-alive\r\n"
-    return start_line + _lines(request, fields, removed, kept) + ending + b"\r\n"
+    elif request.host is None:
+        ending += b"Host: \r\n"
+    start_line = b"%s %s HTTP/1.%d\r\n" % (request.method, request.target, version - 10)
+    return start_line + _lines(fields, removed) + ending + b"\r\n"
 
 
-def clean_response(
-    response: Response, fields: Iterable[tuple[bytes, bytes]], start_line: bytes | None = None, kept: Collection[int] = ()
-) -> bytes:
-    """As clean_request, for a client."""
-    if start_line is None:
-        start_line = b"HTTP/1.1 %d %s\r\n" % (response.status, response.reason)
+def clean_response(response: Response, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A whole head for a client with these fields, cleaned, in the place of the response's own."""
     removed = _removed(response)
     if response.status < 200 or response.status == 204 or response.body is TUNNEL_BODY:
         removed |= _MEANINGLESS_WITHOUT_BODY
     ending = b""
     if response.upgrade is not None:
         ending = b"connection: upgrade\r\nupgrade: " + response.upgrade + b"\r\n"
-    return start_line + _lines(response, fields, removed, kept) + ending + b"\r\n"
+    return b"HTTP/1.1 %d %s\r\n" % (response.status, response.reason) + _lines(fields, removed) + ending + b"\r\n"
 
 
 def forwarded_version(request: Request) -> int:
@@ -105,7 +102,7 @@ def forwarded_version(request: Request) -> int:
 
 def _removed(head: Head) -> set[bytes]:
     """Lower-case names of the fields that end here."""
-    removed = set(_HOP_BY_HOP)
+    removed = set(HOP_BY_HOP)
     connection = head.special.get(b"connection")
     if connection is not None:
         removed.update(tokens(connection))
@@ -115,13 +112,13 @@ def _removed(head: Head) -> set[bytes]:
     return removed
 
 
-def _lines(head: Head, fields: Iterable[tuple[bytes, bytes]], removed: Collection[bytes], kept: Collection[int]) -> bytes:
+def _lines(fields: Iterable[tuple[bytes, bytes]], removed: Collection[bytes]) -> bytes:
     """The field lines that go on. A repeated Content-Length goes on as one."""
     lines = []
     length_seen = False
-    for index, (name, value) in enumerate(fields):
+    for name, value in fields:
         lower = name.lower()
-        if lower in removed and (index not in kept or lower in _HOP_BY_HOP):
+        if lower in removed:
             continue
         if lower == b"content-length":
             if length_seen:
@@ -130,6 +127,4 @@ def _lines(head: Head, fields: Iterable[tuple[bytes, bytes]], removed: Collectio
             if b"," in value:
                 value = b"%d" % content_length(value)
         lines.append(name + b": " + value + b"\r\n")
-    if isinstance(head, Request) and head.host is None and forwarded_version(head) > head.version:
-        lines.append(b"Host: \r\n")
     return b"".join(lines)

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from worker.http import url
-from worker.http.clean import clean_request, clean_response, forwarded_version
+from worker.http.clean import HOP_BY_HOP, clean_request, clean_response, forwarded_request, forwarded_response, forwarded_version
 from worker.http.framing import tokens
 from worker.http.grammar import CONTROLS_TO_SPACE, TARGET_ONLY, TOKEN_ONLY
-from worker.http.head import Head, Request, Response
+from worker.http.message import Head, Request, Response
 from worker.http.reasons import reason_of
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -37,48 +36,58 @@ Replace = Callable[[bytes], bytes | None]
 """Gives the new text for a value, or None to leave it. A rule's regex and its format are behind it."""
 
 
-class _Field(NamedTuple):
-    lower: bytes
-    name: bytes
-    value: bytes
-    ours: bool  # a rule has written it
+_Field = tuple[bytes, bytes, bytes]
+"""(lower-case name, name, value)"""
 
 
 class HeadEditor:
-    """A head under edit. What no rule changes reads as in the head itself; the rest of it is at `head` in the subclasses."""
+    """A head under edit. What no rule changes reads as in the head itself; the rest of it is at `head` in the subclasses.
 
-    __slots__ = ("_fields", "_forwarded", "body", "keep_alive", "special", "version")
+    Most rules only add: then the fields that were received stay as they are, cleaned once for all who share the head, and what
+    was set is spliced behind them. The received fields are taken apart when a rule touches one of them.
+    """
+
+    __slots__ = ("_forwarded", "_head", "_received", "_set", "body", "keep_alive", "special", "version")
 
     def __init__(self, head: Head) -> None:
         self.version = head.version
         self.body = head.body
         self.keep_alive = head.keep_alive
         self.special = head.special
-        self._fields = [_Field(name.lower(), name, value, False) for name, value in head.fields]
+        self._head = head
+        self._received: list[_Field] | None = None  # None: as in the head
+        self._set: list[_Field] = []  # what rules have written, behind the others
         self._forwarded: bytes | None = None
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        return [(field.name, field.value) for field in self._fields]
+        received = self._head.fields if self._received is None else [field[1:] for field in self._received]
+        return received + [field[1:] for field in self._set]
 
-    def values(self, name: bytes) -> list[bytes]:
-        """Every value of the field `name` (lower-case), in order."""
-        return [field.value for field in self._fields if field.lower == name]
+    def values(self, name_lower: bytes) -> list[bytes]:
+        """Every value of the field of that name, in order."""
+        received = self._received
+        if received is None:
+            found = self._head.values(name_lower)
+        else:
+            found = [value for lower, _, value in received if lower == name_lower]
+        return found + [value for lower, _, value in self._set if lower == name_lower]
 
-    def first(self, name: bytes) -> bytes | None:
-        """The first value of the field `name` (lower-case)."""
-        return next((field.value for field in self._fields if field.lower == name), None)
+    def first(self, name_lower: bytes) -> bytes | None:
+        """The first value of the field of that name."""
+        found = self.values(name_lower)
+        return found[0] if found else None
 
     @property
     def closes(self) -> bool:
         """A rule set `Connection: close`: the connection that this head goes to closes after this exchange."""
-        return any(field.ours and field.lower == b"connection" and b"close" in tokens(field.value) for field in self._fields)
+        return any(lower == b"connection" and b"close" in tokens(value) for lower, _, value in self._set)
 
     def add_header(self, name: bytes, value: bytes) -> None:
         """One more field at the end. Raises ValueError if the name is no token."""
         lower = self._lower(name)
         if lower not in _FRAMING:
-            self._fields.append(_Field(lower, name, clean_value(value), True))
+            self._set.append((lower, name, clean_value(value)))
 
     def set_header(self, name: bytes, value: bytes) -> None:
         """This field once, at the end, in the place of all of that name. Raises ValueError if the name is no token."""
@@ -88,20 +97,25 @@ class HeadEditor:
     def del_header(self, name: bytes) -> None:
         """Without the fields of this name."""
         lower = self._lower(name)
-        if lower not in _FRAMING:
-            self._fields = [field for field in self._fields if field.lower != lower]
+        if lower in _FRAMING:
+            return
+        if self._set:
+            self._set = [field for field in self._set if field[0] != lower]
+        if self._received is not None or self._head.has(lower):
+            self._received = [field for field in self._apart() if field[0] != lower]
 
     def del_headers_matching(self, matches: Callable[[bytes], bool]) -> None:
         """Without the fields whose lower-case name matches (`del-header NAME -m beg|end|sub|reg|str`)."""
         self._forwarded = None
-        self._fields = [field for field in self._fields if field.lower in _FRAMING or not matches(field.lower)]
+        self._received = [field for field in self._apart() if field[0] in _FRAMING or not matches(field[0])]
+        self._set = [field for field in self._set if not matches(field[0])]
 
     def replace_header(self, name: bytes, replace: Replace) -> None:
         """Each whole value of this name through `replace`."""
         lower = self._lower(name)
-        for index, field in enumerate(self._fields):
-            if field.lower == lower and lower not in _FRAMING and (new := replace(field.value)) is not None:
-                self._fields[index] = field._replace(value=clean_value(new))
+        if lower not in _FRAMING and self.values(lower):
+            self._received = [_replaced(field, lower, replace) for field in self._apart()]
+            self._set = [_replaced(field, lower, replace) for field in self._set]
 
     def replace_value(self, name: bytes, replace: Replace) -> None:
         """Each comma-separated member of the values of this name through `replace`."""
@@ -113,8 +127,20 @@ class HeadEditor:
         self._forwarded = None
         return name.lower()
 
-    def _kept(self) -> set[int]:
-        return {index for index, field in enumerate(self._fields) if field.ours}
+    def _apart(self) -> list[_Field]:
+        """The received fields, taken apart."""
+        received = self._received
+        if received is None:
+            self._received = received = [(name.lower(), name, value) for name, value in self._head.fields]
+        return received
+
+    def _with_set(self, head: bytes, start_line: bytes) -> bytes:
+        """This cleaned head with this start line and what rules have set. Fields of the connection are ours alone to send."""
+        lines = [name + b": " + value + b"\r\n" for lower, name, value in self._set if lower not in HOP_BY_HOP]
+        begin = head.index(b"\r\n")
+        if head[:begin] != start_line:
+            head = start_line + head[begin:]
+        return head[:-2] + b"".join(lines) + b"\r\n" if lines else head
 
 
 class RequestEditor(HeadEditor):
@@ -160,9 +186,7 @@ class RequestEditor(HeadEditor):
         self._set_target(uri)
         authority = url.split(self.target).authority
         if authority:
-            self._fields = [
-                field._replace(value=authority, ours=True) if field.lower == b"host" else field for field in self._fields
-            ]
+            super().set_header(b"Host", authority)
 
     def set_header(self, name: bytes, value: bytes) -> None:
         """As HeadEditor.set_header. A Host sets the authority of an absolute target too."""
@@ -178,11 +202,16 @@ class RequestEditor(HeadEditor):
 
     @property
     def forwarded(self) -> bytes:
-        """The cleaned head for a server. See clean.clean_request."""
+        """The whole head as it goes to a server. See clean.clean_request."""
         head = self._forwarded
         if head is None:
-            line = b"%s %s HTTP/1.%d\r\n" % (self.method, self.target, forwarded_version(self.head) - 10)
-            head = self._forwarded = clean_request(self.head, self.fields, line, self._kept())
+            received = self._received
+            if received is None:
+                head = forwarded_request(self.head)
+            else:
+                head = clean_request(self.head, [(name, value) for _, name, value in received])
+            line = b"%s %s HTTP/1.%d" % (self.method, self.target, forwarded_version(self.head) - 10)
+            head = self._forwarded = self._with_set(head, line)
         return head
 
 
@@ -215,11 +244,15 @@ class ResponseEditor(HeadEditor):
 
     @property
     def forwarded(self) -> bytes:
-        """The cleaned head for a client. See clean.clean_response."""
+        """The whole head as it goes to a client. See clean.clean_response."""
         head = self._forwarded
         if head is None:
-            line = b"HTTP/1.1 %d %s\r\n" % (self.status, self.reason)
-            head = self._forwarded = clean_response(self.head, self.fields, line, self._kept())
+            received = self._received
+            if received is None:
+                head = forwarded_response(self.head)
+            else:
+                head = clean_response(self.head, [(name, value) for _, name, value in received])
+            head = self._forwarded = self._with_set(head, b"HTTP/1.1 %d %s" % (self.status, self.reason))
         return head
 
 
@@ -237,6 +270,12 @@ def _clean_target(target: bytes) -> bytes:
 
 def _rooted(path: bytes) -> bytes:
     return path if path[:1] == b"/" or path == b"*" else b"/" + path
+
+
+def _replaced(field: _Field, lower: bytes, replace: Replace) -> _Field:
+    if field[0] != lower or (value := replace(field[2])) is None:
+        return field
+    return field[0], field[1], clean_value(value)
 
 
 def _replace_members(value: bytes, replace: Replace) -> bytes | None:

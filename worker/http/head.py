@@ -14,9 +14,10 @@ How to call it:
 
     parse_request(data, start, limits, options) / parse_response(data, start, limits, request_method, options): the same without memory.
 
-Both kinds of head have: raw (bytes up to and with the empty line; normalised if the peer's spelling needed it), version (10 or 11),
-fields [(name as received, value)], values(name_lower), first(name_lower), body (BodyPlan), keep_alive. Heads are shared between
-exchanges and never change: edits are made in worker/http/editor.py, bytes to forward in worker/http/rewrite.py.
+Both kinds of head (worker/http/message.py) have: raw (bytes up to and with the empty line; normalised if the peer's spelling
+needed it), version (10 or 11), fields [(name as received, value)], values(name_lower), first(name_lower), body (BodyPlan),
+keep_alive. Heads are shared between exchanges and never change: edits are made in worker/http/editor.py, bytes to forward in
+worker/http/rewrite.py.
 
 The plan. One compiled grammar (worker/http/grammar.py) matches the whole head, or it is unusual. A usual head costs one match
 and one scan for the dozen fields that have a meaning for the message itself; names and values of all others are cut only when
@@ -40,22 +41,19 @@ from common.errors import WireError
 from common.model import Global
 from worker.http import repair
 from worker.http.authority import PLAIN_HOST, is_host, place_request
-from worker.http.framing import (
-    NO_BODY,
-    BodyKind,
-    BodyPlan,
-    KeepAlive,
-    keep_alive_hints,
-    keeps_alive,
-    request_framing,
-    response_framing,
-    tokens,
-)
-from worker.http.grammar import FIELD, REQUEST_HEAD, RESPONSE_HEAD, SPECIAL_FIELDS
+from worker.http.framing import NO_BODY, BodyKind, BodyPlan, keeps_alive, request_framing, response_framing, tokens
+from worker.http.grammar import REQUEST_HEAD, RESPONSE_HEAD, SPECIAL_FIELDS
+from worker.http.message import Head, Request, Response
+
+__all__ = ["Head", "Limits", "Options", "Request", "RequestReader", "Response", "ResponseReader", "parse_request", "parse_response"]
 
 REMEMBERED_HEADS_MAX = 1024
 REMEMBERED_HEAD_BYTES_MAX = 2048
 """Heads longer than this are not remembered: a reader holds at most the product of the two in bytes received."""
+
+_BODYLESS = frozenset({204, 304})
+_NOT_AS_OTHERS = frozenset({b"HEAD", b"CONNECT"})
+"""Methods whose responses are framed differently."""
 
 _NOT_FORWARDED_UPGRADES = frozenset({b"h2c", b"h2"})
 """HTTP/2 inside an upgraded connection would pass by every rule: a proxy that does not speak it there must not let it through."""
@@ -82,137 +80,6 @@ class Options:
     strict: bool = False
     accept_invalid: bool = False
     payload_with_any_method: bool = False
-
-
-class Head:
-    """What requests and responses share.
-
-    special: lower-case name -> value of the fields that mean something for the message itself, repeated ones joined by ", ".
-    faulty: framing that invites two readings; keep_alive is False for it. length_as_is: see framing.Framing.
-    forwarded: what goes on, without what an exchange adds; made by worker/http/rewrite.py once for all who share this head.
-    """
-
-    __slots__ = ("_fields", "_lower", "body", "faulty", "forwarded", "keep_alive", "length_as_is", "raw", "special", "version")
-
-    raw: bytes
-    version: int
-    special: dict[bytes, bytes]
-    body: BodyPlan
-    keep_alive: bool
-    faulty: bool
-    length_as_is: bool
-    forwarded: bytes | None
-    _fields: list[tuple[bytes, bytes]] | None
-    _lower: bytes | None
-
-    @property
-    def fields(self) -> list[tuple[bytes, bytes]]:
-        """(name as received, value without OWS) in order."""
-        fields = self._fields
-        if fields is None:
-            self._fields = fields = [(name, value.rstrip(b" \t")) for name, value in FIELD.findall(self.raw)]
-        return fields
-
-    def values(self, name: bytes) -> list[bytes]:
-        """Every value of the field `name` (lower-case), in order."""
-        lower = self._lower
-        if lower is None:
-            self._lower = lower = self.raw.lower()
-        needle = b"\n" + name + b":"
-        at = lower.find(needle)
-        found = []
-        while at >= 0:
-            at += len(needle)
-            end = self.raw.index(b"\r", at)
-            found.append(self.raw[at:end].strip(b" \t"))
-            at = lower.find(needle, end)
-        return found
-
-    def first(self, name: bytes) -> bytes | None:
-        """The first value of the field `name` (lower-case)."""
-        found = self.values(name)
-        return found[0] if found else None
-
-
-class Request(Head):
-    """A request that was accepted.
-
-    host: value of Host, normalised; that of the target's authority if there is no field; None if there is neither.
-    upgrade: the protocols asked for, as they may be forwarded; None where that is not asked, or not to be granted.
-    expect_continue: the client waits for 100 before it sends the body. te_trailers: it takes trailers.
-    """
-
-    __slots__ = ("expect_continue", "host", "is_connect", "method", "target", "te_trailers", "upgrade")
-
-    def __init__(  # flat, one call: this is made for each head that is not known
-        self,
-        raw: bytes,
-        method: bytes,
-        target: bytes,
-        version: int,
-        host: bytes | None,
-        special: dict[bytes, bytes],
-        body: BodyPlan = NO_BODY,
-        keep_alive: bool = True,
-        faulty: bool = False,
-        length_as_is: bool = True,
-        forwarded: bytes | None = None,
-        upgrade: bytes | None = None,
-        expect_continue: bool = False,
-        te_trailers: bool = False,
-    ) -> None:
-        self.raw = raw
-        self.method = method
-        self.target = target
-        self.version = version
-        self.host = host
-        self.special = special
-        self.body = body
-        self.keep_alive = keep_alive
-        self.faulty = faulty
-        self.length_as_is = length_as_is
-        self.upgrade = upgrade
-        self.expect_continue = expect_continue
-        self.te_trailers = te_trailers
-        self.is_connect = method == b"CONNECT"
-        self.forwarded = forwarded
-        self._fields = self._lower = None
-
-
-class Response(Head):
-    """A response that was accepted. interim: 1xx other than 101: another head follows. upgrade: the protocol a 101 switches to."""
-
-    __slots__ = ("interim", "reason", "status", "upgrade")
-
-    def __init__(
-        self,
-        raw: bytes,
-        status: int,
-        reason: bytes,
-        version: int,
-        special: dict[bytes, bytes],
-        body: BodyPlan,
-        keep_alive: bool,
-        faulty: bool = False,
-        length_as_is: bool = True,
-    ) -> None:
-        self.raw = raw
-        self.status = status
-        self.reason = reason
-        self.version = version
-        self.special = special
-        self.body = body
-        self.keep_alive = keep_alive
-        self.faulty = faulty
-        self.length_as_is = length_as_is
-        self.forwarded = self._fields = self._lower = None
-        self.interim = status < 200 and status != 101
-        self.upgrade = special.get(b"upgrade") if status == 101 else None
-
-    @property
-    def keep_alive_hints(self) -> KeepAlive:
-        """What the server says of how long it will keep this connection."""
-        return keep_alive_hints(self.special.get(b"keep-alive"))
 
 
 class RequestReader:
@@ -421,7 +288,14 @@ def _with_place(raw: bytes, target: bytes, new_target: bytes, new_host: bytes | 
 def _accept_response(
     raw: bytes, minor: bytes, status: int, reason: bytes, method: bytes, upgrade: bool, options: Options
 ) -> Response:
-    special = _collect(SPECIAL_FIELDS.findall(raw))
+    found = SPECIAL_FIELDS.findall(raw)
+    if len(found) == 1 and minor == b"1" and status >= 200 and status not in _BODYLESS and method not in _NOT_AS_OTHERS:
+        name, value = found[0]
+        if len(name) == 14 and name[:1] in b"Cc" and len(value) < 19 and value.isdigit():  # Content-Length and nothing else
+            length = int(value)
+            plan = BodyPlan(BodyKind.LENGTH, length) if length else NO_BODY
+            return Response(raw, status, reason, 11, {b"content-length": value}, plan, True)
+    special = _collect(found)
     version = 11 if minor == b"1" else 10
     plan, faulty, length_as_is = response_framing(special, version, status, method, upgrade, options.strict)
     kind = plan.kind

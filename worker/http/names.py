@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from worker.http.editor import RequestEditor
-from worker.http.head import Request
+from worker.http.message import Request
 
 _UNUSUAL = re.compile(rb"[^0-9A-Za-z\-]")
 _UNUSUAL_IN_HEAD = re.compile(rb"\n[0-9A-Za-z\-]*+[^0-9A-Za-z\-:\r\n]")

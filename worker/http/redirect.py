@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from worker.http import url
 from worker.http.answers import Answer
 from worker.http.editor import RequestEditor, clean_value
-from worker.http.head import Request
+from worker.http.message import Request
 
 CODES = (301, 302, 303, 307, 308)
 

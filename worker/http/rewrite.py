@@ -16,7 +16,7 @@ import re
 from worker.http.clean import forwarded_request, forwarded_response
 from worker.http.editor import RequestEditor, ResponseEditor
 from worker.http.framing import CHUNKED_BODY, CLOSE_BODY, BodyKind, BodyPlan
-from worker.http.head import Request, Response
+from worker.http.message import Request, Response
 
 _CLOSE = b"connection: close\r\n"
 _KEEP = b"connection: keep-alive\r\n"
@@ -33,7 +33,7 @@ def request_head(request: Request | RequestEditor, added: bytes = b"", *, close:
     head = request.forwarded
     if head is None:
         assert isinstance(request, Request)
-        head = request.forwarded = forwarded_request(request)
+        head = forwarded_request(request)
     if close:
         added += _CLOSE
     if added:
@@ -49,7 +49,7 @@ def response_head(response: Response | ResponseEditor, client_version: int, keep
     head = response.forwarded
     if head is None:
         assert isinstance(response, Response)
-        head = response.forwarded = forwarded_response(response)
+        head = forwarded_response(response)
     kind = response.body.kind
     if client_version < 11:
         if b"transfer-encoding" in response.special:

@@ -248,6 +248,10 @@ class IdleBook(Generic[C]):
             self._drop(connection)
         return closing
 
+    def connections(self) -> list[C]:
+        """All idle connections, for the story to look which have ended."""
+        return [one for stack in self._stacks() for one in stack]
+
     def check_invariants(self) -> None:
         """Raises AssertionError when the book is broken."""
         stacks = self._stacks()
