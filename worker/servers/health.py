@@ -231,8 +231,8 @@ def good_status(status: int) -> bool:
     return status in _OBSERVED_GOOD
 
 
-def standing(health: State | None, admin: Admin, *, weight: float = 1, tracked: bool = False) -> Standing:
-    """What a server may get. health: None for one that is not checked; weight: its own; tracked: health is another server's."""
+def standing(health: State | None, admin: Admin, *, weight: float = 1) -> Standing:
+    """What a server may get. health: None for one that is not checked; with `track`, that of the server it follows."""
     if admin is Admin.MAINT:
         return Standing(False, False, "MAINT")
     if health is State.DOWN:
