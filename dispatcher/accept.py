@@ -1,0 +1,239 @@
+"""Accepting clients: one strand per listening socket, a batch at a time, as long as somebody takes them.
+
+Facts.
+- A full farm closes its doors: the strand parks and the backlog stays in the kernel, which is the only queue there is. Nothing
+  spins, as nobody asks the kernel about the socket before there is room again.
+- Running out of descriptors or memory pauses the door for a moment. One log line per shortage, not per try.
+- Nobody but this process accepts from its socket, or (unix sockets, shared with other dispatchers) loses a race for nothing.
+- A client's descriptor that may be handed over is never registered here: the open file would live on in the worker and go on
+  to ring our epoll. (One that must first tell its PROXY header is unregistered before it is given away.)
+
+Source: accept(2); HAProxy manual 5.1 "accept-proxy", "maxconn"; 3.2 "tune.maxaccept".
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from math import inf
+from typing import Protocol
+
+from common.errors import WireError
+from common.model import AddressKind, Bind
+from common.net.fdpass import peer_credentials
+from common.net.pump import DeadlinePassed, Pump, Strand
+from common.net.sockaddr import packed
+from common.net.stream import Stream
+from common.wire import proxy_protocol
+from common.wire.proxy_header import Family, ProxyHeader
+from common.wire.proxy_protocol import encode_v2, encode_v2_inet, encode_v2_inet6
+from dispatcher.handover import pause
+from dispatcher.workers import Client, Farm
+
+ACCEPT_PAUSE_S = 0.1  # after running out of descriptors or memory
+SHORTAGE_OVER_S = 5.0  # a shortage that comes back within this time is the same one: not logged again
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_PEER_GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ECONNRESET}
+_ABSTRACT = (AddressKind.ABNS, AddressKind.ABNSZ)
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+_LOCAL_HEADER = encode_v2(ProxyHeader(2, True, Family.UNSPEC))
+
+
+class Owner(Protocol):
+    """The dispatcher as a door sees it."""
+
+    pump: Pump
+
+    def is_trusted(self, uid: int) -> bool: ...
+    def log(self, level: str, text: str) -> None: ...
+
+
+class Target(Protocol):
+    """Where a door's clients go."""
+
+    @property
+    def is_open(self) -> bool: ...
+    def close_door(self, strand: Strand) -> None: ...
+
+
+class Door:
+    """One listening socket. take: what to do with an accepted client: (its socket, what accept said of its address)."""
+
+    __slots__ = ("_shortage_at", "batch", "bind", "listener", "owner", "take", "target")
+
+    def __init__(
+        self, owner: Owner, bind: Bind, listener: socket.socket, target: Target, take: Callable[[socket.socket, object], None], batch: int
+    ) -> None:
+        self.owner = owner
+        self.bind = bind
+        self.listener = listener
+        self.target = target
+        self.take = take
+        self.batch = batch
+        self._shortage_at = -inf
+
+    async def run(self) -> None:
+        """The strand: accept for ever. End it to stop listening."""
+        pump = self.owner.pump
+        stream = Stream(pump, self.listener)
+        target, take, batch = self.target, self.take, self.batch
+        accept = self.listener.accept
+        check_peer = self.bind.address.kind in _ABSTRACT
+        try:
+            while True:
+                if not target.is_open:
+                    assert pump.current is not None
+                    target.close_door(pump.current)
+                    await pump.park()
+                    continue
+                for _ in range(batch):
+                    try:
+                        sock, address = accept()
+                    except BlockingIOError:
+                        await stream.readable(inf)
+                        break
+                    except OSError as error:
+                        if error.errno in _PEER_GONE:
+                            continue
+                        await self._pause(error)
+                        break
+                    if check_peer and not self._is_friend(sock):
+                        continue
+                    sock.setblocking(False)
+                    take(sock, address)
+                    if not target.is_open:
+                        break
+                else:
+                    await pump.pause()
+        finally:
+            stream.close()
+
+    async def _pause(self, error: OSError) -> None:
+        owner = self.owner
+        if owner.pump.now - self._shortage_at > SHORTAGE_OVER_S:
+            level = "emerg" if error.errno in _OUT_OF_RESOURCES else "alert"
+            owner.log(level, f"accept on {self.bind.address}: {error.strerror}; new connections wait in the kernel")
+        self._shortage_at = owner.pump.now
+        await pause(owner.pump, ACCEPT_PAUSE_S)
+
+    def _is_friend(self, sock: socket.socket) -> bool:
+        """SO_PEERCRED of a client of an abstract name: such names have no file permissions."""
+        try:
+            pid, uid, _gid = peer_credentials(sock)
+        except OSError:
+            sock.close()
+            return False
+        if self.owner.is_trusted(uid):
+            return True
+        self.owner.log(
+            "warning",
+            f"connection to {self.bind.address} refused: process {pid} of user {uid} is neither root nor our own user; "
+            "'channel-uids' in section global lists others that may connect",
+        )
+        sock.close()
+        return False
+
+
+# --- clients of a farm -----------------------------------------------------------------------------------------------
+
+
+def handover_taker(farm: Farm, listener: int, listening: socket.socket) -> Callable[[socket.socket, object], None]:
+    """What a door of a farm does with a client: make its header, seat it."""
+    destination, destination_port = bound_address(listening)
+
+    def take(sock: socket.socket, address: object) -> None:
+        source, source_port = packed(address)
+        to, to_port = destination, destination_port
+        if not to and source:
+            try:
+                to, to_port = packed(sock.getsockname())
+            except OSError:
+                sock.close()
+                return
+        farm.seat(Client(sock, listener, header_of(source, source_port, to, to_port), source))
+
+    return take
+
+
+def header_taker(
+    owner: Owner, farm: Farm, listener: int, listening: socket.socket, wait_s: float
+) -> Callable[[socket.socket, object], None]:
+    """The same for a bind with `accept-proxy`: the client's own header comes first and says who it is."""
+
+    def take(sock: socket.socket, address: object) -> None:
+        owner.pump.spawn(_introduce(owner, farm, listener, sock, address, wait_s), "introduction", late=True)
+
+    return take
+
+
+async def _introduce(owner: Owner, farm: Farm, listener: int, sock: socket.socket, address: object, wait_s: float) -> None:
+    stream = Stream(owner.pump, sock)
+    try:
+        header = await read_header(stream, owner.pump.now + wait_s)
+    except (WireError, DeadlinePassed, OSError) as error:
+        stream.close()
+        owner.log("info", f"connection from {address_text(address)} closed: no valid PROXY header, reason: {_slug_of(error)}")
+        return
+    except BaseException:
+        stream.close()
+        raise
+    stream.detach()
+    if header.local:
+        source, source_port = packed(address)
+        to, to_port = packed(sock.getsockname())
+        farm.seat(Client(sock, listener, header_of(source, source_port, to, to_port), source))
+    else:
+        farm.seat(Client(sock, listener, encode_v2(header), header.source_packed))
+
+
+def _slug_of(error: WireError | DeadlinePassed | OSError) -> str:
+    if isinstance(error, WireError):
+        return error.slug
+    return "proxy_header_timeout" if isinstance(error, DeadlinePassed) else "client_gone"
+
+
+async def read_header(stream: Stream, deadline: float) -> ProxyHeader:
+    """The PROXY header that a client begins with, and not one byte more. Raises WireError, DeadlinePassed, OSError."""
+    sock = stream.sock
+    while True:
+        try:
+            data = sock.recv(proxy_protocol.HEADER_BYTES_MAX, socket.MSG_PEEK)
+        except BlockingIOError:
+            await stream.readable(deadline)
+            continue
+        found = proxy_protocol.decode(data)
+        if found is not None:
+            sock.recv(found[1])
+            return found[0]
+        if not data or stream.ended:
+            raise WireError("proxy_header_missing" if not data else "proxy_header_truncated")
+        await stream.readable(deadline)
+
+
+def bound_address(listening: socket.socket) -> tuple[bytes, int]:
+    """What every client of a listening socket connects to; (b"", 0) for a wildcard, where each must be asked."""
+    address, port = packed(listening.getsockname())
+    return (address, port) if any(address) else (b"", 0)
+
+
+def header_of(source: bytes, source_port: int, to: bytes, to_port: int) -> bytes:
+    """The PROXY v2 header of a client with these packed addresses; LOCAL for one of a unix socket."""
+    if len(source) == len(to) == 4:
+        return encode_v2_inet(source, source_port, to, to_port)
+    if source and to:
+        return encode_v2_inet6(as_inet6(source), source_port, as_inet6(to), to_port)
+    return _LOCAL_HEADER
+
+
+def address_text(address: object) -> str:
+    """What accept said, for a log line."""
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "unix:"
+
+
+def as_inet6(address: bytes) -> bytes:
+    """An IPv4 address beside an IPv6 one goes as v4-mapped: a header has one family."""
+    return address if len(address) == 16 else _MAPPED + address

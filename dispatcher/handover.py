@@ -1,0 +1,228 @@
+"""One worker's channel, at the dispatcher's end: connect, give connections, hear what became of them, connect again.
+
+Facts.
+- The listening socket of a channel is bound by the master and outlives the worker. So a connect that succeeds says nothing:
+  it may wait in the backlog for a worker that is being started. The worker is there when its HELLO is.
+- A worker that dies with given connections unread resets the channel: the kernel then reports ECONNRESET once, *before* the
+  reports that the worker still sent. They must be read, or connections would be seated a second time that it had taken.
+- EAGAIN on sending means that the worker is slow; ETOOMANYREFS that too many descriptors are in flight, of all processes of
+  this user. Both end when somebody reads, but only the first is told by epoll.
+- SO_PEERCRED of a connected socket names who called listen(2): the master, or whoever started a worker alone.
+
+Source: unix(7); docs/architecture.md section 2; the frames are in common/wire/handover.py.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from math import inf
+from typing import Protocol
+
+from common.errors import WireError
+from common.net.fdpass import Given, peer_credentials, send_descriptor
+from common.net.pump import DeadlinePassed, Pump
+from common.net.stream import Stream
+from common.wire.handover import (
+    MESSAGE_BYTES_MAX,
+    Drain,
+    Ended,
+    Frame,
+    Held,
+    Hello,
+    Load,
+    Refused,
+    Taken,
+    decode_report,
+)
+
+RECONNECT_MIN_S = 0.01
+RECONNECT_MAX_S = 1.0
+FULL_PAUSE_S = 0.02  # when the kernel, not this channel, is out of room
+
+_MESSAGES_PER_TURN = 64
+
+
+class Seat(Protocol):
+    """Who a channel belongs to: the farm's place of one worker."""
+
+    def greeted(self, hello: Hello) -> None:
+        """The worker is there. Raises WireError when it is not the one that belongs here."""
+
+    def taken(self, ids: Iterable[int]) -> None: ...
+    def ended(self, ids: Iterable[int]) -> None: ...
+    def refused(self, ids: Iterable[int]) -> None: ...
+    def held(self, ids: Iterable[int], binds: Iterable[int]) -> None: ...
+    def load(self, handshakes: int) -> None: ...
+    def drain(self) -> None: ...
+    def unblocked(self) -> None: ...
+    def lost(self) -> None: ...
+
+
+class Owner(Protocol):
+    """The dispatcher as a channel sees it."""
+
+    pump: Pump
+
+    def is_trusted(self, uid: int) -> bool: ...
+    def log(self, level: str, text: str) -> None: ...
+
+
+class Channel:
+    """where: how log lines call the worker. name: the kernel's name of its channel."""
+
+    __slots__ = ("_greeted", "_owner", "_refused_uid", "_seat", "_sock", "_waits_for_room", "name", "where")
+
+    def __init__(self, owner: Owner, seat: Seat, name: bytes, where: str) -> None:
+        self._owner = owner
+        self._seat = seat
+        self.name = name
+        self.where = where
+        self._sock: socket.socket | None = None
+        self._greeted = False
+        self._waits_for_room = False
+        self._refused_uid = -1
+
+    def give(self, message: bytes, fd: int) -> Given:
+        """Send one connection. Never waits; after FULL the seat hears `unblocked`, after GONE `lost`."""
+        sock = self._sock
+        if sock is None:
+            return Given.GONE
+        given = send_descriptor(sock, message, fd)
+        if given is Given.GONE:
+            # What the worker still reported is to be read before it is called lost, by the strand that reads.
+            _shut_down(sock)
+        return given
+
+    async def run(self) -> None:
+        """The strand: for ever connect, listen, lose the worker."""
+        pause_s = RECONNECT_MIN_S
+        while True:
+            stream = self._connect()
+            if stream is not None:
+                try:
+                    await self._listen(stream)
+                finally:
+                    self._sock = None
+                    stream.close()
+                if self._greeted:
+                    self._greeted = False
+                    pause_s = RECONNECT_MIN_S
+                    self._seat.lost()
+                    continue
+            await pause(self._owner.pump, pause_s)
+            pause_s = min(pause_s * 2, RECONNECT_MAX_S)
+
+    # --- connecting ----------------------------------------------------------------------------------------------
+
+    def _connect(self) -> Stream | None:
+        """A connected channel to somebody we trust; None when there is none now."""
+        try:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        except OSError as error:
+            self._owner.log("emerg", f"channel to {self.where}: {error.strerror}")
+            return None
+        try:
+            sock.connect(self.name)
+            pid, uid, _gid = peer_credentials(sock)
+        except OSError:
+            sock.close()
+            return None
+        if not self._owner.is_trusted(uid):
+            if uid != self._refused_uid:
+                self._refused_uid = uid
+                self._owner.log(
+                    "alert",
+                    f"channel to {self.where} refused: process {pid} of user {uid} listens on its name and is neither root nor "
+                    "our own user; 'channel-uids' in section global lists others that may",
+                )
+            sock.close()
+            return None
+        self._refused_uid = -1
+        return Stream(self._owner.pump, sock)
+
+    # --- hearing -------------------------------------------------------------------------------------------------
+
+    async def _listen(self, stream: Stream) -> None:
+        """Until the channel ends or the worker says what it must not."""
+        sock = self._sock = stream.sock
+        pump = self._owner.pump
+        read = 0
+        while True:
+            try:
+                message = sock.recv(MESSAGE_BYTES_MAX + 1)
+            except BlockingIOError:
+                read = 0
+                await stream.readable(inf)
+                continue
+            except ConnectionResetError:
+                continue  # told once; what was reported before it comes now
+            except OSError as error:
+                self._owner.log("warning", f"channel to {self.where} failed: {error.strerror}")
+                return
+            if not message:
+                return
+            try:
+                for frame in decode_report(message):
+                    self._hear(frame)
+            except WireError as error:
+                self._owner.log("alert", f"channel to {self.where} dropped, reason: {error.slug} (report of {len(message)} bytes)")
+                return
+            read += 1
+            if read >= _MESSAGES_PER_TURN:
+                read = 0
+                await pump.pause()
+
+    def _hear(self, frame: Frame) -> None:
+        """One report. Raises WireError for what does not belong here."""
+        seat = self._seat
+        if not self._greeted:
+            if not isinstance(frame, Hello):
+                raise WireError("handover_no_hello")
+            seat.greeted(frame)
+            self._greeted = True
+        elif isinstance(frame, Taken):
+            seat.taken(frame.ids)
+        elif isinstance(frame, Ended):
+            seat.ended(frame.ids)
+        elif isinstance(frame, Refused):
+            seat.refused(frame.ids)
+        elif isinstance(frame, Load):
+            seat.load(frame.handshakes)
+        elif isinstance(frame, Held):
+            seat.held(frame.ids, frame.binds)
+        elif isinstance(frame, Drain):
+            seat.drain()
+        else:
+            raise WireError("handover_second_hello")
+
+    # --- room ----------------------------------------------------------------------------------------------------
+
+    def wait_for_room(self) -> None:
+        """After FULL: tell the seat when there may be room again."""
+        if not self._waits_for_room and self._sock is not None:
+            self._waits_for_room = True
+            self._owner.pump.spawn(self._wait_for_room(self._sock), "channel room")
+
+    async def _wait_for_room(self, sock: socket.socket) -> None:
+        """A pause first: room for one message may be there at once, and a slow worker should not cost us a turn for each."""
+        try:
+            await pause(self._owner.pump, FULL_PAUSE_S)
+        finally:
+            self._waits_for_room = False
+        if self._sock is sock:
+            self._seat.unblocked()
+
+
+async def pause(pump: Pump, seconds: float) -> None:
+    try:
+        await pump.park(pump.now + seconds)
+    except DeadlinePassed:
+        pass
+
+
+def _shut_down(sock: socket.socket) -> None:
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass

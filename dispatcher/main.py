@@ -1,0 +1,108 @@
+"""The dispatcher program: the first tier. Accepts connections and seats each one at a worker.
+
+    usher-dispatcher -f FILE        this tier alone, e.g. in front of stock HAProxy workers
+
+`usher` starts dispatchers through `run`, forked from the zygote. Everything happens on one pump; the other trio tasks hear the
+master, write the heartbeat and watch those of the workers, empty log backlogs.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+
+import trio
+
+from common.errors import ConfigError
+from common.observe.counters import Counters
+from common.observe.layout import Layout
+from common.process.control_channel import ControlChannel
+from common.process.launch import CONTROL, COUNTERS, Launch
+from dispatcher.workers import HEARTBEAT_S
+from dispatcher.world import World
+
+ROLE = 1
+"""Of the heartbeat words (common/observe/layout.py)."""
+WATCHES_PER_HEARTBEAT = 4
+
+
+def run(launch: Launch) -> int:
+    """The whole life of a dispatcher process; its exit code."""
+    try:
+        world = World(launch, open_counters(launch))
+    except ConfigError as error:
+        trio.run(_report_failure, launch, str(error))
+        return 1
+    trio.run(_main, world)
+    world.close()
+    return 0
+
+
+def open_counters(launch: Launch) -> Counters:
+    """This process's row of the shared counters (of a mapping of its own, when nobody shares one)."""
+    fd = launch.fds.get(COUNTERS)
+    if fd is None:
+        layout = Layout.of(launch.config, 1)
+        private = bytearray(layout.size)
+        layout.write(memoryview(private))
+        counters = Counters(private, layout, 0)
+    else:
+        shared = memoryview(mmap.mmap(fd, 0))
+        counters = Counters(shared, Layout.read(shared), launch.row)
+    counters.start(os.getpid(), ROLE, launch.number, launch.generation, time.monotonic())
+    return counters
+
+
+async def _report_failure(launch: Launch, text: str) -> None:
+    if CONTROL in launch.fds:
+        await ControlChannel.from_fd(launch.fds[CONTROL]).send({"op": "failed", "text": text})
+
+
+async def _main(world: World) -> None:
+    launch = world.launch
+    control = ControlChannel.from_fd(launch.fds[CONTROL]) if CONTROL in launch.fds else None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.outlets.drain)
+        nursery.start_soon(_heartbeat, world)
+        if control is not None:
+            nursery.start_soon(_obey, world, control)
+            await control.send({"op": "ready"})
+        await world.pump.run()
+        nursery.cancel_scope.cancel()
+    if control is not None:
+        control.close()
+
+
+async def _heartbeat(world: World) -> None:
+    """Tell whoever looks that this process still turns, and look after the workers."""
+    turns = 0
+    while True:
+        if turns % WATCHES_PER_HEARTBEAT == 0:
+            world.counters.beat(time.monotonic())
+        world.watch()
+        turns += 1
+        if turns * HEARTBEAT_S / WATCHES_PER_HEARTBEAT >= 1:
+            turns = 0
+            world.every_second()
+        await trio.sleep(HEARTBEAT_S / WATCHES_PER_HEARTBEAT)
+
+
+async def _obey(world: World, control: ControlChannel) -> None:
+    """The master's words. At the end of the channel the master is dead: go on serving."""
+    while (message := await control.receive()) is not None:
+        if message["op"] == "stop":
+            if message.get("soft"):
+                world.soft_stop()
+            else:
+                world.pump.stop()
+                return
+        elif message["op"] == "command":
+            await control.send({"op": "reply", "id": message["id"], "text": "Unknown command.\n"})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command `usher-dispatcher`: the control plane with this tier alone."""
+    from common.control.command import main_of_tier
+
+    return main_of_tier("dispatcher", argv)

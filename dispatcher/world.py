@@ -1,0 +1,255 @@
+"""One dispatcher process: its pump, its doors, the farms and relays behind them, and what they may ask of the process."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+
+from common.acl.absent import AbsentWorld
+from common.errors import ConfigError, ExpressionError
+from common.model import Bind, Config, LogTarget, Proxy
+from common.net.logs import Logger, Outlets
+from common.net.pump import Pump, Strand
+from common.net.sockaddr import abstract_name
+from common.observe import fields as f
+from common.observe.counters import Counters
+from common.observe.layout import HB_PID
+from common.observe.log_line import LEVELS
+from common.process.launch import Launch
+from common.process.plan import is_dispatcher_listen
+from common.wire.handover import BIND_OF_CHANNEL
+from dispatcher.accept import Door, handover_taker, header_taker
+from dispatcher.policy.slots import Slots
+from dispatcher.relay import RelayProxy, first_set
+from dispatcher.workers import Farm
+
+
+class World:
+    """See the module. The Owner of dispatcher/accept.py, handover.py, workers.py and relay.py."""
+
+    def __init__(self, launch: Launch, counters: Counters) -> None:
+        """Raises ConfigError for whatever in the configuration cannot be used."""
+        self.launch = launch
+        self.config: Config = launch.config
+        self.counters = counters
+        self.pump = Pump(self._crashed)
+        self.outlets = Outlets()
+        self.stopping = False
+        self.farms: list[Farm] = []
+        self.relays: list[RelayProxy] = []
+        self._doors: list[Strand] = []
+        self._listeners = {bind_id: _listener(fd) for bind_id, fd in launch.bind_fds().items()}
+        self._wall_offset = time.time() - time.monotonic()
+        self._uids = {0, os.getuid(), *self.config.globals.channel_uids}
+        self._hostname = socket.gethostname()
+        self.logger = self._logger(self.config.globals.logs, None)
+        try:
+            self._build()
+        except ExpressionError as error:
+            raise ConfigError(str(error)) from error
+
+    # --- building ------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        implicit: list[tuple[Proxy, Bind]] = []
+        for index, proxy in enumerate(self.config.proxies):
+            if proxy.disabled:
+                continue
+            if not is_dispatcher_listen(proxy):
+                implicit += [(proxy, bind) for bind in proxy.binds if not bind.processes]
+            elif any(bind.id in self._listeners for bind in proxy.binds):
+                if all(server.pass_fd for server in proxy.servers):
+                    self._build_explicit(proxy)
+                else:
+                    self._build_relay(index, proxy)
+        if any(bind.id in self._listeners for _proxy, bind in implicit):
+            self._build_implicit([bind for _proxy, bind in implicit])
+
+    def _build_implicit(self, binds: list[Bind]) -> None:
+        """The farm of all workers, for every bind that names no process. The stream is the worker's from its first byte."""
+        names = self.launch.channel_names
+        slots = Slots([1] * len(names), len(binds))
+        farm = Farm(self, "workers", slots, [bind.id for bind in binds], {bind.id: index for index, bind in enumerate(binds)})
+        for number, name in sorted(names.items()):
+            farm.add_worker(name, number, f"worker {number}")
+        for listener, bind in enumerate(binds):
+            listening = self._listeners.get(bind.id)
+            if listening is not None:
+                self._open(Door(self, bind, listening, farm, handover_taker(farm, listener, listening), self._batch()))
+        self.farms.append(farm)
+
+    def _build_explicit(self, proxy: Proxy) -> None:
+        """A `listen` whose servers all have `pass-fd`."""
+        servers = [server for server in proxy.servers if not server.disabled]
+        slots = Slots(
+            [server.weight for server in servers],
+            len(proxy.binds),
+            algorithm=proxy.balance,
+            hash_type=proxy.hash_type,
+            chance=random.random,
+        )
+        farm = Farm(self, proxy.name, slots, [BIND_OF_CHANNEL] * len(proxy.binds), None)
+        for server in servers:
+            farm.add_worker(abstract_name(server.address), None, f"server {proxy.name}/{server.name}")
+        wait_s = first_set(proxy.timeouts.client_hs, proxy.timeouts.client)
+        for listener, bind in enumerate(proxy.binds):
+            listening = self._listeners.get(bind.id)
+            if listening is None:
+                continue
+            if bind.accept_proxy:
+                take = header_taker(self, farm, listener, listening, wait_s)
+            else:
+                take = handover_taker(farm, listener, listening)
+            self._open(Door(self, bind, listening, farm, take, self._batch()))
+        self.farms.append(farm)
+
+    def _build_relay(self, index: int, proxy: Proxy) -> None:
+        # Local: a dispatcher that only hands over does without the compiler of log formats and all that it brings.
+        from dispatcher.sessionlog import SessionLog
+
+        log = SessionLog(proxy, self._logger(proxy.logs, proxy.log_tag), _LogWorld(self))
+        relay = RelayProxy(self, index, proxy, proxy.maxconn or self.config.globals.maxconn, log)
+        for bind in proxy.binds:
+            listening = self._listeners.get(bind.id)
+            if listening is not None:
+                self._open(Door(self, bind, listening, relay, relay.taker(bind), self._batch()))
+        self.relays.append(relay)
+
+    def _open(self, door: Door) -> None:
+        self._doors.append(self.pump.spawn(door.run(), f"door {door.bind.address}"))
+
+    def _batch(self) -> int:
+        return self.config.globals.maxaccept if self.config.globals.maxaccept > 0 else 64
+
+    def _logger(self, targets: list[LogTarget], tag: str | None) -> Logger:
+        settings = self.config.globals
+        hostname = settings.log_send_hostname
+        name = "" if hostname is None else hostname or self._hostname
+        return Logger(targets, self.outlets, tag or settings.log_tag, self.launch.master_pid, name)
+
+    # --- what the parts ask --------------------------------------------------------------------------------------
+
+    def is_trusted(self, uid: int) -> bool:
+        return uid in self._uids
+
+    def log(self, level: str, text: str) -> None:
+        self.logger.log(LEVELS[level], text.encode("utf-8", "replace"))
+
+    def wall(self, pump_time: float) -> float:
+        """Wall clock of a pump time."""
+        return pump_time + self._wall_offset
+
+    def heart_of(self, pid: int) -> memoryview[int] | None:
+        """The heartbeat words of a process of this service; None when it has none (a tier that was started alone)."""
+        for row in range(self.counters.layout.processes):
+            heart = self.counters.heartbeat(row)
+            if heart[HB_PID] == pid:
+                return heart
+        return None
+
+    def session_ended(self) -> None:
+        if self.stopping:
+            self._stop_if_idle()
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Look at the workers' hearts. Several times per heartbeat."""
+        now = time.monotonic()
+        for farm in self.farms:
+            farm.watch(now)
+
+    def every_second(self) -> None:
+        """The wall clock may have been set."""
+        self._wall_offset = time.time() - time.monotonic()
+        if self.stopping:
+            self._stop_if_idle()
+
+    # --- stopping ------------------------------------------------------------------------------------------------
+
+    def soft_stop(self) -> None:
+        """Accept no more, end when nobody depends on this process: relayed sessions, and clients that no worker has taken yet."""
+        self.stopping = True
+        doors, self._doors = self._doors, []
+        for door in doors:
+            self.pump.end(door)
+        self._stop_if_idle()
+
+    def _stop_if_idle(self) -> None:
+        if not any(farm.busy() for farm in self.farms) and not any(relay.sessions for relay in self.relays):
+            self.pump.stop()
+
+    def close(self) -> None:
+        """The end of the process. What nobody has taken is lost with it, relayed sessions are cut."""
+        for strand in list(self.pump.strands):
+            self.pump.end(strand)
+        for farm in self.farms:
+            farm.close()
+        self.pump.epoll.close()
+        self.outlets.close()
+
+    def _crashed(self, strand: Strand, error: BaseException) -> None:
+        """A strand ended by a fault of ours: one line that says where, never a traceback."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else "?"
+        self.log("alert", f"internal error in {strand.name} at {where}: {type(error).__name__}: {error}")
+
+
+class _LogWorld(AbsentWorld):
+    """What log formats ask about the process."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self._counters = world.counters
+        self.pid = world.launch.master_pid
+        self.process_index = world.launch.number
+        self.hostname = world._hostname.encode()
+        self.node = (world.config.globals.node or world._hostname).encode()
+        self.environment = os.environ
+
+    @property
+    def connections(self) -> int:  # type: ignore[override]
+        return sum(self._counters.across(0, f.SCUR))
+
+    def date(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def gmt_offset(self, date: float) -> int:
+        return time.localtime(date).tm_gmtoff
+
+    def random_bits(self, count: int) -> int:
+        return random.getrandbits(count)
+
+    def frontend_connections(self, name: str) -> int:
+        return self._current(self._counters.layout.frontends, name, backend=False)
+
+    def backend_connections(self, name: str) -> int:
+        return self._current(self._counters.layout.backends, name, backend=True)
+
+    def server_connections(self, backend: str, server: str) -> int:
+        for relay in self._world.relays:
+            if relay.model.name == backend:
+                return next((one.load() for one in relay.servers if one.model.name == server), 0)
+        return 0
+
+    def _current(self, numbers: tuple[int, ...], name: str, *, backend: bool) -> int:
+        for index, proxy in enumerate(self._world.config.proxies):
+            if proxy.name == name and (proxy.backend if backend else proxy.frontend):
+                return sum(self._counters.across(numbers[index], f.SCUR))
+        return 0
+
+
+def _listener(fd: int) -> socket.socket:
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock
+
+
