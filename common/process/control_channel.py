@@ -8,7 +8,7 @@ From the master: {"op": "stop", "soft": …}                         stop: soft 
                  {"op": "command", "id": …, "line": …}             a line from the operator socket
 
 The end of the channel means to the master that the child is dying, and to the child that the master is dead: then it
-goes on serving.
+goes on serving. Only a child that cannot even say "ready" leaves: nobody waits for it.
 """
 
 from __future__ import annotations

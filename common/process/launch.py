@@ -10,6 +10,8 @@ Names of descriptors:
     bind:ID            the listening socket of the bind with that id
     channel:NUMBER     the listening SEQPACKET socket of worker NUMBER, on which dispatchers hand connections over
     abns-channel:ID    the SEQPACKET twin of an explicit `bind abns@…` of a worker: same name, other socket type
+    inherited:N        a descriptor that whoever started us passed on and the configuration names (`log fd@N`); the child finds
+                       it under the same number N
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ def channel_fd(worker: int) -> str:
     return f"channel:{worker}"
 
 
+def inherited_fd(number: int) -> str:
+    return f"inherited:{number}"
+
+
 def abns_channel_fd(bind_id: int) -> str:
     return f"abns-channel:{bind_id}"
 
@@ -40,9 +46,13 @@ def abns_channel_fd(bind_id: int) -> str:
 class Launch:
     """role: WORKER or DISPATCHER. number: counted from 1 within the role, or HAProxy's process number where the file has those.
 
+    process_index: the process's row in the shared counters.
     channel_names: worker number -> abstract name (with its leading NUL) to connect to for handing connections over.
-    workers, dispatchers: how many of each this generation has. debug: letters after `-d` ("b", "S", "G" …; "" for `-d`).
+    workers, dispatchers: how many of each this generation has.
+    debug: letters after `-d` ("b", "S", "G" …; "" for `-d`).
     started_at_s: when the master started, in seconds of the wall clock.
+    environment: as the configuration left it (setenv and the like); empty = as it is.
+    memory_bytes_max: this process's part of `-m`; 0 = no limit.
     """
 
     config: Config
@@ -50,12 +60,16 @@ class Launch:
     number: int
     generation: int
     master_pid: int
+    process_index: int = 0
     fds: dict[str, int] = field(default_factory=dict)
     channel_names: dict[int, bytes] = field(default_factory=dict)
     workers: int = 0
     dispatchers: int = 0
     debug: frozenset[str] = frozenset()
     started_at_s: float = 0.0
+    environment: dict[str, str] = field(default_factory=dict)
+    memory_bytes_max: int = 0
+    row: int = 0  # of this process in the shared counters: dispatchers first, then workers, each in order of number
 
     @property
     def title(self) -> str:

@@ -103,6 +103,9 @@ class _Link:
                 self._tell(self._starts[message["spawn"]], pid=message["pid"], pidfd=fds[0])
             case "failed" if message["spawn"] in self._starts:
                 self._tell(self._starts[message["spawn"]], error=message["error"])
+            case "spawned":  # nobody waits for it any more
+                Child(message["pid"], fds[0]).kill(signal.SIGKILL)
+                messages.close_fds(fds)
             case _:
                 messages.close_fds(fds)
 

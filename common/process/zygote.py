@@ -22,6 +22,7 @@ Source: unix(7), pidfd_open(2), fork(2).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import importlib
 import os
@@ -38,6 +39,7 @@ from typing import Any
 from common.errors import UsherError
 from common.process import messages
 from common.process.launch import CONTROL, Launch
+from common.process.limits import limit_memory
 
 EXIT_BROKEN = 70  # EX_SOFTWARE of sysexits.h: a bug of ours ended the process
 _FIRST_FD = 3
@@ -104,6 +106,12 @@ def run(job: Job) -> int:
     with open(job.payload_fd, "rb") as payload:
         launch: Launch = pickle.load(payload)
     launch.fds = {name: job.fds[index] for name, index in launch.fds.items()}
+    _settle_inherited(launch)
+    if launch.environment:
+        os.environ.clear()
+        os.environ.update(launch.environment)
+    if launch.memory_bytes_max:
+        limit_memory(launch.memory_bytes_max)
     try:
         return _call(job.entry, launch)
     except SystemExit as error:
@@ -259,6 +267,20 @@ def _set_name(title: str) -> None:
     """The name that top and `ps -o comm` show; the kernel cuts it to 15 bytes."""
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
         comm.write(title)
+
+
+def _settle_inherited(launch: Launch) -> None:
+    """Put descriptors that the configuration names by number (`log fd@3`) at that number; whatever sits there moves away."""
+    wanted = {name: int(name.partition(":")[2]) for name in launch.fds if name.startswith("inherited:")}
+    floor = max(wanted.values(), default=0) + 1
+    for name, fd in launch.fds.items():
+        if wanted and fd < floor:
+            launch.fds[name] = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, floor)
+            os.close(fd)
+    for name, number in wanted.items():
+        os.dup2(launch.fds[name], number, inheritable=False)
+        os.close(launch.fds[name])
+        launch.fds[name] = number
 
 
 def _call(entry: str, launch: Launch) -> int:

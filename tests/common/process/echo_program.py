@@ -74,7 +74,8 @@ async def _main(launch: Launch) -> int:
     async with trio.open_nursery() as nursery, trio.open_nursery() as listeners:
         for fd in launch.bind_fds().values():
             listeners.start_soon(_accept, launch, socket.socket(fileno=fd), nursery, sessions)
-        await control.send({"op": "ready"})
+        if not await control.send({"op": "ready"}):
+            return 1
         while (message := await control.receive()) is not None:
             if message["op"] == "stop":
                 listeners.cancel_scope.cancel()

@@ -1,0 +1,59 @@
+"""What the service says to whoever started it: HAProxy's lines on stderr, and the same in the logs of section global.
+
+Source: HAProxy management guide 3 (-q, -V), 8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from enum import Enum
+
+
+class Level(Enum):
+    """The label of a line, and its syslog level."""
+
+    ALERT = ("[ALERT]    ", 1)
+    WARNING = ("[WARNING]  ", 4)
+    NOTICE = ("[NOTICE]   ", 5)
+
+
+class Console:
+    """Lines carry the pid of the master, which names the service.
+
+    fd: where lines go; -1 = nowhere (a daemon, once it has started). also: hears (syslog level, text), for logs.
+    """
+
+    __slots__ = ("also", "fd", "quiet")
+
+    def __init__(self, *, quiet: bool = False, fd: int = 2) -> None:
+        self.quiet = quiet
+        self.fd = fd
+        self.also: Callable[[int, str], None] | None = None
+
+    def alert(self, text: str) -> None:
+        self._say(Level.ALERT, text)
+
+    def warning(self, text: str) -> None:
+        self._say(Level.WARNING, text)
+
+    def notice(self, text: str) -> None:
+        self._say(Level.NOTICE, text)
+
+    def _say(self, level: Level, text: str) -> None:
+        label, syslog_level = level.value
+        # -q silences the chatter of a start, never the reason of a failure.
+        if self.fd >= 0 and not (self.quiet and level is not Level.ALERT):
+            lines = "".join(f"{label}({os.getpid()}) : {line}\n" for line in text.splitlines())
+            write(self.fd, lines)
+        if self.also is not None:
+            self.also(syslog_level, text)
+
+
+def write(fd: int, text: str) -> None:
+    """All of it, or as much as whoever reads will take: a closed terminal is no reason to fail."""
+    content = text.encode("utf-8", "backslashreplace")
+    with contextlib.suppress(OSError):
+        while content:
+            content = content[os.write(fd, content) :]

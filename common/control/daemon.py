@@ -1,0 +1,88 @@
+"""Going to the background, and telling the process that started us how it went.
+
+The process that was called waits until the service runs, and exits with its verdict: an init script then knows. Meanwhile
+the service already has no terminal; only the master keeps a copy of stderr, for what may go wrong until then.
+
+Source: HAProxy management guide 3 (-D, -p, -sf, -st); daemon(7).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+
+from common.control.console import Console
+
+_RUNNING = b"\1"
+
+
+class Verdict:
+    """The pipe on which the service tells the process that waits."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def running(self) -> None:
+        """The service runs: let the waiting process go."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.write(self._fd, _RUNNING)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def detach(console: Console) -> Verdict | int:
+    """In the service: a Verdict. In the process that was called: its exit code, once the service runs or has failed.
+
+    To be called before any thread or event loop exists.
+    """
+    verdict_in, verdict_out = os.pipe2(os.O_CLOEXEC)
+    first = os.fork()
+    if first:
+        os.close(verdict_out)
+        os.waitpid(first, 0)
+        with open(verdict_in, "rb") as pipe:
+            return 0 if pipe.read(1) == _RUNNING else 1
+    os.close(verdict_in)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    console.fd = os.dup(2)
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    return Verdict(verdict_out)
+
+
+def silence(console: Console) -> None:
+    """The service runs: let go of the terminal."""
+    if console.fd > 2:
+        os.close(console.fd)
+        console.fd = -1
+
+
+def write_pidfile(path: str) -> None:
+    """Raises OSError. The file is replaced as a whole: who reads it never sees half a number."""
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(temporary, "x") as file:
+            file.write(f"{os.getpid()}\n")
+        os.rename(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        with open(path, "w") as file:  # a folder that is not ours, or /dev/null
+            file.write(f"{os.getpid()}\n")
+
+
+def release(finish: Sequence[int], terminate: Sequence[int]) -> None:
+    """-sf, -st: tell older processes that we have taken over."""
+    for pids, signum in ((finish, signal.SIGUSR1), (terminate, signal.SIGTERM)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError, OverflowError):
+                os.kill(pid, signum)

@@ -1,0 +1,213 @@
+"""The master: keeps the generations' processes alive and obeys signals. It moves no byte of traffic.
+
+Signals, as HAProxy's: SIGTERM and SIGINT end the service at once (SIGINT also where it was inherited as ignored, as in a
+shell's background job), SIGUSR1 after the last session (`grace` before, `hard-stop-after` at the latest), SIGUSR2 and SIGHUP reload.
+A reload is a start of another generation beside the one that serves: only when all of its processes are ready does the old
+one get its soft stop; if anything fails before, the old one goes on as if nothing had happened.
+
+Source: HAProxy management guide 4.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from enum import Enum
+from math import inf
+
+import trio
+
+from common.control.console import Console
+from common.control.generation import Blueprint, Generation, StartError
+from common.control.listeners import Listeners
+from common.errors import UsherError
+from common.process import notify
+from common.process.spawner import Spawner
+
+STOP_NOW = (signal.SIGTERM, signal.SIGINT)
+STOP_SOFTLY = (signal.SIGUSR1,)
+RELOAD = (signal.SIGUSR2, signal.SIGHUP)
+# HAProxy asks its predecessor to pause with these. Ours need not: addresses are shared with SO_REUSEPORT or renamed over.
+UNUSED = (signal.SIGTTOU, signal.SIGTTIN)
+KILLED_WAIT_S = 1.0  # for the kernel to end what was killed; only a process stuck in the kernel takes longer
+
+
+class Life(Enum):
+    """What the service is doing."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    STOPPING_SOFTLY = "stopping softly"
+    STOPPING = "stopping"
+
+
+Task = Callable[["Master"], Awaitable[None]]
+
+
+class Master:
+    """read: makes the blueprint of the next generation from the files; raises UsherError with all that is wrong.
+
+    on_ready: called once, when the first generation serves. tasks: what else runs for as long as the service does.
+    """
+
+    __slots__ = (
+        *("_console", "_listeners", "_number", "_nursery", "_on_ready", "_read", "_reloading", "_spawner", "_stop", "_tasks"),
+        *("exit_signal", "generations", "life", "started_at_s"),
+    )
+
+    def __init__(
+        self,
+        spawner: Spawner,
+        listeners: Listeners,
+        console: Console,
+        read: Callable[[], Blueprint],
+        on_ready: Callable[[], None],
+        tasks: Sequence[Task] = (),
+    ) -> None:
+        self.exit_signal = 0  # the signal that ended the service, 0 if none did
+        self.generations: list[Generation] = []  # those that have processes; the last one is, or is about to be, the one that serves
+        self.life = Life.STARTING
+        self.started_at_s = time.time()
+        self._spawner = spawner
+        self._listeners = listeners
+        self._console = console
+        self._read = read
+        self._on_ready = on_ready
+        self._tasks = tasks
+        self._number = 0
+        self._reloading = trio.Lock()
+        self._stop = trio.Event()  # everything is to end at once
+        self._nursery: trio.Nursery
+
+    async def run(self, first: Generation) -> bool:
+        """Serve until told to stop. False if the first generation could not be started."""
+        self._number = first.number
+        with trio.open_signal_receiver(*STOP_NOW, *STOP_SOFTLY, *RELOAD, *UNUSED) as signals:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._obey, signals)
+                nursery.start_soon(self._spawner.run)
+                for task in self._tasks:
+                    nursery.start_soon(task, self)
+                started = await self._start_first(first)
+                if started:
+                    await self._stop.wait()
+                await self._end()
+                nursery.cancel_scope.cancel()
+        return started
+
+    async def _obey(self, signals: AsyncIterator[int]) -> None:
+        async for signum in signals:
+            if signum in STOP_NOW:
+                self._stop_now(signum)
+            elif signum in STOP_SOFTLY:
+                self._nursery.start_soon(self.stop_softly)
+            elif signum in RELOAD:
+                self._nursery.start_soon(self.reload)
+
+    # --- start and reload ----------------------------------------------------------------------------------------
+
+    async def _start_first(self, first: Generation) -> bool:
+        started = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_at_stop, nursery.cancel_scope)
+            try:
+                await self._begin(first)
+                started = True
+            except StartError as error:
+                self._console.alert(str(error))
+            nursery.cancel_scope.cancel()
+        if started:
+            self.life = Life.SERVING
+            self._on_ready()
+        return started
+
+    async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
+        await self._stop.wait()
+        scope.cancel()
+
+    async def _begin(self, generation: Generation) -> None:
+        """Start a generation. Raises StartError; by then all its processes have ended."""
+        self.generations.append(generation)
+        try:
+            await generation.start(self._nursery, self._spawner, self._console, self.started_at_s)
+        except StartError:
+            await generation.stop_now()
+            self._forget(generation)
+            raise
+
+    async def reload(self) -> str:
+        """Replace the generation that serves. Returns "" or, when nothing was changed, why."""
+        async with self._reloading:
+            if self.life is not Life.SERVING:
+                return f"the service is {self.life.value}"
+            notify.reloading()
+            try:
+                generation = Generation(self._read(), self._number + 1, self._listeners)
+                await self._begin(generation)
+            except (UsherError, OSError) as error:
+                self._console.alert(f"reload failed, generation {self._number} goes on:\n{error}")
+                return str(error)
+            finally:
+                notify.ready(self.status())
+            self._number = generation.number
+            self._console.notice(f"generation {generation.number} serves; the one before it ends with its last session")
+            for old in self.generations[:-1]:
+                self._nursery.start_soon(self._drain, old)
+            return ""
+
+    def status(self) -> str:
+        """One line for the service manager."""
+        members = self.generations[-1].members if self.generations else []
+        return f"{self.life.value}, generation {self._number}, {len(members)} processes"
+
+    # --- stopping ------------------------------------------------------------------------------------------------
+
+    def _stop_now(self, signum: int) -> None:
+        if not self._stop.is_set():
+            self.exit_signal = signum
+            self._console.notice(f"stopping at once: {signal.Signals(signum).name}")
+            self._stop.set()
+
+    async def stop_softly(self) -> None:
+        """End after the last session; at the latest after `hard-stop-after`."""
+        if self.life is not Life.SERVING:
+            return
+        self.life = Life.STOPPING_SOFTLY
+        notify.stopping()
+        settings = self.generations[-1].blueprint.config.globals
+        self._console.notice("stopping after the last session")
+        with trio.move_on_after(inf if settings.hard_stop_after is None else settings.hard_stop_after + (settings.grace or 0)) as limit:
+            if settings.grace:
+                await trio.sleep(settings.grace)
+            async with trio.open_nursery() as nursery:
+                for generation in list(self.generations):
+                    nursery.start_soon(self._drain, generation)
+        if limit.cancelled_caught:
+            self._console.warning("hard-stop-after has passed: the sessions that are left are cut")
+        self._stop.set()
+
+    async def _drain(self, generation: Generation) -> None:
+        """Soft stop of one generation, and its end."""
+        await generation.stop_softly()
+        await generation.over()
+        self._forget(generation)
+
+    async def _end(self) -> None:
+        self.life = Life.STOPPING
+        notify.stopping()
+        async with trio.open_nursery() as nursery:
+            for generation in self.generations:
+                nursery.start_soon(generation.stop_now)
+        await self._spawner.close()
+        with trio.move_on_after(KILLED_WAIT_S):
+            for generation in self.generations:
+                await generation.over()
+        for generation in list(self.generations):
+            self._forget(generation)
+
+    def _forget(self, generation: Generation) -> None:
+        generation.close()
+        if generation in self.generations:
+            self.generations.remove(generation)

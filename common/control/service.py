@@ -1,0 +1,211 @@
+"""Starting the service: from a checked configuration to a master that runs, and its exit code.
+
+The order matters. Files are read and sockets bound in the process that was called, as the user that called it, so that
+its terminal sees every fault. Then it goes to the background, if it is to; then the zygote is forked, while there is
+neither thread nor event loop; and only then trio starts. Everything that only a running service needs is imported after the
+fork of the zygote, which meanwhile imports the two programs on another core.
+
+Source: HAProxy management guide 3, 4.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from common.control import configuration, daemon
+from common.control.arguments import Options
+from common.control.console import Console, write
+from common.errors import ConfigError, UsherError
+from common.model import Config
+from common.process import limits, privileges, zygote
+from common.process.launch import DISPATCHER, WORKER
+from common.process.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from common.control.generation import Blueprint
+    from common.control.master import Task
+
+ENTRIES = {DISPATCHER: "dispatcher.main:run", WORKER: "worker.main:run"}
+TICKETS = "worker.tickets:make_ring"  # contexts made before the fork share their ticket keys
+EXIT_FAILURE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is to be started. role: one tier alone, "" for both. entries: role -> "module:function".
+
+    tasks: what the master runs beside its processes. ready: called when the service serves.
+    """
+
+    options: Options
+    role: str = ""
+    entries: Mapping[str, str] = field(default_factory=lambda: ENTRIES)
+    tasks: Sequence[Task] = ()
+    ready: Callable[[], None] = lambda: None
+
+
+class NotStarted(UsherError):
+    """The service cannot be started; the message has been printed."""
+
+
+def run(service: Service) -> int:
+    """Run the service to its end and return its exit code; a service that a signal ended may end by that signal instead."""
+    options = service.options
+    console = Console(quiet=options.quiet)
+    try:
+        blueprint = prepare(service, console)
+        return _run(service, blueprint, console)
+    except UsherError as error:
+        if str(error):
+            console.alert(str(error))
+        return EXIT_FAILURE
+
+
+def prepare(service: Service, console: Console) -> Blueprint:
+    """Read, check and plan. Raises UsherError with everything that is wrong. For the first start and for every reload."""
+    from common.control.generation import Blueprint
+
+    options = service.options
+    reading = configuration.read(options)
+    console.quiet = options.quiet
+    if not options.quiet:
+        write(console.fd, configuration.shown(reading.diagnostics, options))
+    if reading.config is None:
+        raise ConfigError("config : Fatal errors found in configuration.")
+    if reading.warnings and options.zero_warning:
+        raise ConfigError("config : Some warnings were found and 'zero-warning' is set. Aborting.")
+    config = reading.config
+    privileges.identity(config.globals)
+    whole = plan(config, limits.usable_cores())
+    part = _part(whole, service, config)
+    config = _limited(config, whole, console)
+    return Blueprint(
+        config=config,
+        whole=whole,
+        plan=part,
+        environment=reading.environment,
+        debug=frozenset(options.debug),
+        reuseport="noreuseport" not in config.globals.extra,
+        memory_bytes_max=_memory_share(options, part, console),
+        entries=service.entries,
+    )
+
+
+def _part(whole: Plan, service: Service, config: Config) -> Plan:
+    """What of the plan this command runs."""
+    if not service.role:
+        if service.options.process is not None:
+            raise ConfigError("option '--process' is for usher-worker and usher-dispatcher, which run one tier alone")
+        return whole
+    part = whole.only(service.role, service.options.process)
+    if not part.processes:
+        numbers = ", ".join(str(process.number) for process in whole.of(service.role)) or "none"
+        wanted = f" {service.options.process}" if service.options.process is not None else ""
+        raise ConfigError(f"no {service.role}{wanted} in {', '.join(config.files)}; the {service.role}s there are: {numbers}")
+    return part
+
+
+def _limited(config: Config, whole: Plan, console: Console) -> Config:
+    """Raise the limit on open files as far as it goes, and lower maxconn to what it allows."""
+    extra = config.globals.extra
+    asked = int(extra["ulimit-n"][-1][0]) if "ulimit-n" in extra else 0
+    ceiling = int(extra["fd-hard-limit"][-1][0]) if "fd-hard-limit" in extra else 0
+    descriptors = limits.raise_descriptors(max(asked, limits.descriptors_needed(config)), ceiling)
+    found = limits.effective_maxconn(config, whole, descriptors)
+    if found.notice:
+        console.notice(found.notice)
+    config.globals.maxconn = found.value
+    return config
+
+
+def _memory_share(options: Options, part: Plan, console: Console) -> int:
+    """-m is for all processes together."""
+    if not options.memory_megabytes:
+        return 0
+    share = (options.memory_megabytes << 20) // max(1, len(part.processes))
+    if share < limits.MEMORY_FLOOR_BYTES:
+        floor = limits.MEMORY_FLOOR_BYTES >> 20
+        console.notice(f"-m {options.memory_megabytes} leaves {share >> 20} MB to each process, which needs {floor}: {floor} holds")
+        return limits.MEMORY_FLOOR_BYTES
+    return share
+
+
+def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
+    from common.control.generation import Generation
+    from common.control.listeners import ListenError, Listeners
+
+    options, settings = service.options, blueprint.config.globals
+    listeners = Listeners()
+    try:
+        first = Generation(blueprint, 1, listeners)
+    except ListenError as error:
+        raise ConfigError(f"{error}\n[usher.main()] Some protocols failed to start their listeners! Exiting.") from error
+    except OSError as error:
+        raise ConfigError(f"cannot make the service's own sockets: {error.strerror or error}") from error
+    verdict: daemon.Verdict | None = None
+    if settings.daemon:
+        detached = daemon.detach(console)
+        if isinstance(detached, int):
+            return detached
+        verdict = detached
+    _write_pidfile(settings.pidfile)
+    channel, zygote_pid = zygote.start_by_fork()
+
+    import trio
+
+    from common.control.master import Master
+    from common.process.spawner import Spawner
+
+    def ready() -> None:
+        daemon.release(options.finish, options.terminate)
+        if verdict:
+            verdict.running()
+            daemon.silence(console)
+        service.ready()
+
+    async def main() -> int:
+        spawner = Spawner(channel, zygote_pid, imports(blueprint), console.warning)
+        master = Master(spawner, listeners, console, lambda: prepare(service, console), ready, service.tasks)
+        started = await master.run(first)
+        return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
+
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    return _exit_code(trio.run(main), options)
+
+
+def imports(blueprint: Blueprint) -> list[str]:
+    """What every zygote loads: the programs that are needed and, if anything speaks TLS, the ring of ticket contexts."""
+    roles = {process.role for process in blueprint.plan.processes}
+    modules = [entry.partition(":")[0] for role, entry in blueprint.entries.items() if role in roles]
+    binds = [bind for proxy in blueprint.config.proxies for bind in proxy.binds]
+    if WORKER in roles and blueprint.entries[WORKER] == ENTRIES[WORKER] and any(bind.tls for bind in binds):
+        modules.append(TICKETS)
+    return modules
+
+
+def _write_pidfile(path: str | None) -> None:
+    if path:
+        try:
+            daemon.write_pidfile(path)
+        except OSError as error:
+            raise ConfigError(f"Cannot create pidfile {path} : {error.strerror}") from error
+
+
+def _exit_code(end: int, options: Options) -> int:
+    """end: a signal's number, 0 for an end of its own (soft stop), negative for a start that failed.
+
+    As HAProxy: with -W an interrupted master exits with 130 and a terminated one with 0; without, the signal itself is how
+    the process ends, so that a shell or a service manager sees what ended it.
+    """
+    if end < 0:
+        return -end
+    if options.master_worker:
+        return 128 + signal.SIGINT if end == signal.SIGINT else 0
+    if end:
+        signal.signal(end, signal.SIG_DFL)
+        os.kill(os.getpid(), end)
+    return 0

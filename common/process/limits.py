@@ -1,0 +1,118 @@
+"""Descriptors and memory that the system grants, and how many connections they suffice for.
+
+Each process has the same limit on open files. A connection costs a worker two descriptors (client and server side); a
+dispatcher that relays needs two as well, one that hands over needs one for a moment. So the service's `maxconn` is what all
+workers together can hold. A `maxconn` that the descriptors do not allow stops no start: the lower figure holds, and we say so.
+
+Source: HAProxy management guide 5, configuration manual 3.1 (maxconn, ulimit-n, fd-hard-limit, maxsslconn), getrlimit(2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from dataclasses import dataclass
+
+from common.model import Config
+from common.process.launch import DISPATCHER, WORKER
+from common.process.plan import Plan, is_dispatcher_listen
+
+FDS_PER_CONNECTION = 2
+FDS_RESERVED = 100  # standard streams, epolls, control channel, logs, pipes, files being read
+MEMORY_FLOOR_BYTES = 64 << 20  # below it a process does not even start
+BUFFERS_PER_CONNECTION = 2
+BYTES_PER_CONNECTION = 24 << 10  # objects of a session beside its buffers; TLS contexts of OpenSSL not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Maxconn:
+    """value: connections that the whole service accepts at one time. per_process: those one process can hold.
+
+    origin: which setting or limit decided. notice: a sentence for the operator when that is not the one that was asked for.
+    """
+
+    value: int
+    per_process: int
+    origin: str
+    notice: str = ""
+
+
+def raise_descriptors(wanted: int = 0, ceiling: int = 0) -> int:
+    """Lift this process's limit on open files (children inherit it) and return what it is now. Never fails.
+
+    Without a wish: to the hard limit. wanted: `ulimit-n`, or what `maxconn` needs; a privileged process may lift the
+    hard limit for it. ceiling: `fd-hard-limit`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if wanted > hard != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+            return wanted
+    goal = _finite(hard)
+    if ceiling:
+        goal = max(soft, min(goal, ceiling))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
+        return goal
+    return soft
+
+
+def limit_memory(bytes_max: int) -> bool:
+    """`-m`, divided among the processes: cap the memory of this process. False if the figure is too low to live with."""
+    if bytes_max < MEMORY_FLOOR_BYTES:
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (bytes_max, bytes_max))
+    return True
+
+
+def descriptors_needed(config: Config) -> int:
+    """What one process needs for the configured `maxconn`, 0 if none is configured."""
+    return config.globals.maxconn * FDS_PER_CONNECTION + _reserved(config) if config.globals.maxconn else 0
+
+
+def effective_maxconn(config: Config, plan: Plan, descriptors: int) -> Maxconn:
+    """How many connections the service takes with that limit on open files per process."""
+    per_process = max(1, (descriptors - _reserved(config)) // FDS_PER_CONNECTION)
+    tier = plan.of(DISPATCHER) if _relays(config) else plan.of(WORKER)
+    possible = per_process * max(1, len(tier))
+    configured = config.globals.maxconn
+    if not configured:
+        return Maxconn(possible, per_process, f"open files ({descriptors} per process)")
+    if configured <= possible:
+        return Maxconn(configured, per_process, "maxconn")
+    notice = (
+        f"maxconn {configured} needs {configured * FDS_PER_CONNECTION} open files, the limit allows for {possible} connections "
+        f"({descriptors} files in each of {max(1, len(tier))} processes): {possible} holds. Raise it with ulimit -n or LimitNOFILE=."
+    )
+    return Maxconn(possible, per_process, f"open files ({descriptors} per process)", notice)
+
+
+def memory_needed_bytes(config: Config, maxconn: int) -> int:
+    """A rough upper bound for all connections together: both buffers full and the session around them."""
+    return maxconn * (BUFFERS_PER_CONNECTION * config.globals.bufsize + BYTES_PER_CONNECTION)
+
+
+def usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) or 1
+
+
+def _reserved(config: Config) -> int:
+    return FDS_RESERVED + sum(len(proxy.binds) + len(proxy.servers) for proxy in config.proxies)
+
+
+def _relays(config: Config) -> bool:
+    """Whether connections pass through a dispatcher for as long as they live, rather than being handed over."""
+    return any(
+        is_dispatcher_listen(proxy) and proxy.binds and not all(server.pass_fd for server in proxy.servers) for proxy in config.proxies
+    )
+
+
+def _finite(limit: int) -> int:
+    """The highest limit that can be set: the kernel's fs.nr_open where the process has none of its own."""
+    if limit != resource.RLIM_INFINITY:
+        return limit
+    with contextlib.suppress(OSError, ValueError), open("/proc/sys/fs/nr_open") as file:
+        return int(file.read())
+    return 1 << 20
