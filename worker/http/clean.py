@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from worker.http.framing import CHUNKED_BODY, TUNNEL_BODY, BodyKind, content_length, tokens
+from worker.http.framing import TUNNEL_BODY, BodyKind, content_length, tokens
 from worker.http.message import Head, Request, Response
 
 HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade", b"http2-settings"})
@@ -76,8 +76,6 @@ def clean_request(request: Request, fields: Iterable[tuple[bytes, bytes]]) -> by
         ending += b"connection: upgrade\r\nupgrade: " + request.upgrade + b"\r\n"
     if version < 11:
         ending += b"connection: keep-alive\r\n"
-    elif request.host is None:
-        ending += b"Host: \r\n"
     start_line = b"%s %s HTTP/1.%d\r\n" % (request.method, request.target, version - 10)
     return start_line + _lines(fields, removed) + ending + b"\r\n"
 
@@ -94,10 +92,8 @@ def clean_response(response: Response, fields: Iterable[tuple[bytes, bytes]]) ->
 
 
 def forwarded_version(request: Request) -> int:
-    """The version that the server sees. A chunked body needs 1.1 even where Host is missing: it is then sent empty."""
-    if request.version < 11 and request.host is None and request.body is not CHUNKED_BODY:
-        return 10
-    return 11
+    """The version that the server sees."""
+    return 10 if request.host is None else 11
 
 
 def _removed(head: Head) -> set[bytes]:

@@ -27,6 +27,10 @@ from worker.http.grammar import CONTROLS_TO_SPACE, TARGET_ONLY, TOKEN_ONLY
 from worker.http.message import Head, Request, Response
 from worker.http.reasons import reason_of
 
+_LOWER: dict[bytes, bytes] = {}
+"""Names that were checked, with their lower case: rules come again and again with the few that the configuration has."""
+_LOWER_MAX = 1024
+
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _BODYLESS = frozenset({204, 304})
 _NOT_IN_TARGET = re.compile(rb'[^!"$-~]')
@@ -122,10 +126,9 @@ class HeadEditor:
         self.replace_header(name, lambda value: _replace_members(value, replace))
 
     def _lower(self, name: bytes) -> bytes:
-        if TOKEN_ONLY.fullmatch(name) is None:
-            raise ValueError(f"not a header name: {name!r}")
         self._forwarded = None
-        return name.lower()
+        lower = _LOWER.get(name)
+        return _checked(name) if lower is None else lower
 
     def _apart(self) -> list[_Field]:
         """The received fields, taken apart."""
@@ -134,12 +137,11 @@ class HeadEditor:
             self._received = received = [(name.lower(), name, value) for name, value in self._head.fields]
         return received
 
-    def _with_set(self, head: bytes, start_line: bytes) -> bytes:
-        """This cleaned head with this start line and what rules have set. Fields of the connection are ours alone to send."""
+    def _with_set(self, head: bytes, start_line: bytes | None) -> bytes:
+        """This cleaned head with what rules have set. start_line: a new one. Fields of the connection are ours alone to send."""
+        if start_line is not None:
+            head = start_line + head[head.index(b"\r\n") :]
         lines = [name + b": " + value + b"\r\n" for lower, name, value in self._set if lower not in HOP_BY_HOP]
-        begin = head.index(b"\r\n")
-        if head[:begin] != start_line:
-            head = start_line + head[begin:]
         return head[:-2] + b"".join(lines) + b"\r\n" if lines else head
 
 
@@ -210,7 +212,9 @@ class RequestEditor(HeadEditor):
                 head = forwarded_request(self.head)
             else:
                 head = clean_request(self.head, [(name, value) for _, name, value in received])
-            line = b"%s %s HTTP/1.%d" % (self.method, self.target, forwarded_version(self.head) - 10)
+            line = None
+            if self.method is not self.head.method or self.target is not self.head.target:
+                line = b"%s %s HTTP/1.%d" % (self.method, self.target, forwarded_version(self.head) - 10)
             head = self._forwarded = self._with_set(head, line)
         return head
 
@@ -252,8 +256,21 @@ class ResponseEditor(HeadEditor):
                 head = forwarded_response(self.head)
             else:
                 head = clean_response(self.head, [(name, value) for _, name, value in received])
-            head = self._forwarded = self._with_set(head, b"HTTP/1.1 %d %s" % (self.status, self.reason))
+            line = None
+            if self.status != self.head.status or self.reason is not self.head.reason:
+                line = b"HTTP/1.1 %d %s" % (self.status, self.reason)
+            head = self._forwarded = self._with_set(head, line)
         return head
+
+
+def _checked(name: bytes) -> bytes:
+    """The name in lower case. Raises ValueError if it is no token."""
+    if TOKEN_ONLY.fullmatch(name) is None:
+        raise ValueError(f"not a header name: {name!r}")
+    lower = name.lower()
+    if len(_LOWER) < _LOWER_MAX:
+        _LOWER[name] = lower
+    return lower
 
 
 def clean_value(value: bytes) -> bytes:

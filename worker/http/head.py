@@ -236,7 +236,10 @@ def _accept_request(raw: bytes, method: bytes, target: bytes, minor: bytes, opti
         if place.target != target or placed != written:
             raw = _with_place(raw, target, place.target, placed)
         target = place.target
-    if version >= 11 and (placed is None or (written is None and options.strict)):
+    if placed is None:
+        if version >= 11 or b"transfer-encoding" in special:  # chunked is forwarded as HTTP/1.1, which needs a Host
+            raise WireError("host_missing")
+    elif written is None and options.strict:
         raise WireError("host_missing")
     return _with_specials(raw, method, target, version, placed, special, options)
 
