@@ -70,7 +70,7 @@ class Instance:
     def __init__(
         self,
         program: Program,
-        config: Path,
+        config: Path | None,
         *,
         pass_fds: tuple[int, ...] = (),
         arguments: tuple[str, ...] = (),
@@ -80,7 +80,7 @@ class Instance:
         self.mark = f"{os.getpid()}-{next(_marks)}"
         self._output: list[bytes] = []
         self.process = subprocess.Popen(
-            [*program.command, str(config), *arguments],
+            [*program.command, *([str(config)] if config else []), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
