@@ -22,11 +22,11 @@ PORT_MAX = 65535
 
 # reg-name without its comma: legal in RFC 3986, but a list to everyone who joins repeated fields.
 _AUTHORITY = re.compile(
-    rb"((?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*+"
+    rb"((?:[A-Za-z0-9\-._~!$&'()*+;=]++|%[0-9A-Fa-f]{2})*"
     rb"|\[(?:[0-9A-Fa-f:.]++|[vV][0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+;=:]++)\])"
-    rb"(?::([0-9]{0,5}+))?+"
+    rb"(?::([0-9]{0,5}+))?"
 )
-PLAIN_HOST = re.compile(rb"[0-9A-Za-z][0-9A-Za-z\-.]*+(?::[0-9]{1,4}+)?+")
+PLAIN_HOST = re.compile(rb"[0-9A-Za-z][0-9A-Za-z\-.]*+(?::[0-9]{1,4}+)?")
 """Most Host values there are, seen quickly. What it does not match, parse_authority judges."""
 
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)://([^/?]*+)(.*+)")

@@ -37,11 +37,11 @@ LAST_CHUNK = b"0\r\n\r\n"
 _SIZE_LINE = re.compile(
     rb"([0-9A-Fa-f]{1,16}+)"
     rb"((?:[ \t]*+;[ \t]*+" + TOKEN + rb"++"
-    rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb'++|"(?:[\t !#-\[\]-~\x80-\xff]++|\\[\t -~\x80-\xff])*+"))?+)*+)'
+    rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb'++|"(?:[\t !#-\[\]-~\x80-\xff]++|\\[\t -~\x80-\xff])*"))?)*)'
     rb"([ \t]*+)\r\n"
 )
 _PLAIN_SIZE_LINE = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,14}+)\r\n")
-_SIZE_LINE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}+(?:\r|[ \t;][^\r\n\x00]*+\r?+)?+)?+")
+_SIZE_LINE_BEGUN = re.compile(rb"(?:[0-9A-Fa-f]{1,16}+(?:\r|[ \t;][^\r\n\x00]*+\r?+)?)?")
 
 _NOT_IN_TRAILERS = frozenset(
     b"accept-encoding age authorization cache-control connection content-encoding content-length content-range content-type cookie date "

@@ -34,7 +34,7 @@ _LOWER_MAX = 1024
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _BODYLESS = frozenset({204, 304})
 _NOT_IN_TARGET = re.compile(rb'[^!"$-~]')
-_MEMBER = re.compile(rb'(?:^|(?<=,))((?:[^",]++|"(?:[^"\\]++|\\.)*+"?+)*+)')
+_MEMBER = re.compile(rb'(?:^|(?<=,))((?:[^",]++|"(?:[^"\\]++|\\.)*"?+)*)')
 
 Replace = Callable[[bytes], bytes | None]
 """Gives the new text for a value, or None to leave it. A rule's regex and its format are behind it."""

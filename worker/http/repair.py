@@ -26,6 +26,7 @@ from common.errors import WireError
 from worker.http import lenient
 from worker.http.fields import field_lines, fields_of, split_lines
 from worker.http.grammar import (
+    EMPTY_LINES,
     HEAD_END,
     HTTP_VERSION,
     REQUEST_LINE_BEGUN,
@@ -35,6 +36,8 @@ from worker.http.grammar import (
     TOLERANT_REQUEST_LINE,
     TOLERANT_STATUS_LINE,
 )
+
+_BEGINNING_BYTES = 256
 
 
 class Repaired(NamedTuple):
@@ -48,7 +51,7 @@ class Repaired(NamedTuple):
 
 def repair_request(data: bytes, start: int, head_bytes_max: int, *, strict: bool, accept_invalid: bool) -> Repaired | None:
     """The head at `start`, repaired; None when it is not complete and may still become one. Raises WireError."""
-    begin = _skip_empty_lines(data, start)
+    begin = _empty_lines_end(data, start)
     match = HEAD_END.search(data, begin)
     if match is None:
         _check_unfinished_request(data, start, begin, head_bytes_max, accept_invalid=accept_invalid)
@@ -69,13 +72,7 @@ def repair_response(data: bytes, start: int, head_bytes_max: int, *, strict: boo
     """The head at `start`, repaired; None when it is not complete and may still become one. Raises WireError (502)."""
     match = HEAD_END.search(data, start)
     if match is None:
-        begun, found, _ = data[start : start + head_bytes_max].partition(b"\n")
-        if found:
-            _read_status_line(begun)
-        elif STATUS_LINE_BEGUN.fullmatch(begun) is None:
-            raise WireError("bad_status_line", 502)
-        if len(data) - start > head_bytes_max:
-            raise WireError("head_too_big", 502)
+        _check_unfinished_response(data, start, head_bytes_max)
         return None
     head, end = data[start : match.start() + 1], match.end()
     if end - start > head_bytes_max:
@@ -89,24 +86,41 @@ def repair_response(data: bytes, start: int, head_bytes_max: int, *, strict: boo
         return Repaired(raw, end, invalid=True)
 
 
-def _skip_empty_lines(data: bytes, at: int) -> int:
+def _empty_lines_end(data: bytes, at: int) -> int:
     """The index of the first byte that does not belong to an empty line."""
-    while data[at : at + 1] == b"\n" or data[at : at + 2] == b"\r\n":
-        at += 1 if data[at] == 0x0A else 2
-    return at
+    match = EMPTY_LINES.match(data, at)
+    assert match is not None
+    return match.end()
 
 
 def _check_unfinished_request(data: bytes, start: int, begin: int, head_bytes_max: int, *, accept_invalid: bool) -> None:
-    """Raises WireError if these bytes cannot become an acceptable head. Looks at no more than the first line."""
+    """Raises WireError if these bytes cannot become an acceptable head.
+
+    Looks at the first line only, and at no more than its beginning while it is not complete: a client that sends byte by byte
+    must not make us read everything again each time.
+    """
     if len(data) - start > head_bytes_max:
         raise WireError("head_too_big", 431 if data.find(b"\n", begin, begin + head_bytes_max) >= 0 else 414)
-    line, found, _ = data[begin:].partition(b"\n")
     if accept_invalid:
         return
-    if found:
-        _read_request_line(line.removesuffix(b"\r"))
-    elif line != b"\r" and REQUEST_LINE_BEGUN.fullmatch(line) is None:
+    newline = data.find(b"\n", begin)
+    if newline >= 0:
+        _read_request_line(data[begin:newline].removesuffix(b"\r"))
+        return
+    line = data[begin : begin + _BEGINNING_BYTES]
+    if line != b"\r" and REQUEST_LINE_BEGUN.fullmatch(line) is None:
         raise WireError("bad_request_line")
+
+
+def _check_unfinished_response(data: bytes, start: int, head_bytes_max: int) -> None:
+    """As _check_unfinished_request."""
+    newline = data.find(b"\n", start, start + head_bytes_max)
+    if newline >= 0:
+        _read_status_line(data[start:newline])
+    elif STATUS_LINE_BEGUN.fullmatch(data, start, min(len(data), start + _BEGINNING_BYTES)) is None:
+        raise WireError("bad_status_line", 502)
+    if len(data) - start > head_bytes_max:
+        raise WireError("head_too_big", 502)
 
 
 def _read_request(head: bytes, ending: bytes, *, strict: bool) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_TARGET = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+://[^/?#]*+)?+([^?]*+)(?:\?(.*+))?+", re.DOTALL)
+_TARGET = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+://[^/?#]*+)?([^?]*+)(?:\?(.*+))?", re.DOTALL)
 
 
 class Url(NamedTuple):
