@@ -26,10 +26,18 @@ def address_text(packed: bytes) -> bytes:
     return inet6_text(packed).encode() if packed else b""
 
 
+_OPTIONS = (("forwardfor", "x-forwarded-for", False), ("originalto", "x-original-to", True))
+
+
+def adds_fields(proxy: model.Proxy) -> bool:
+    """Whether an option of this proxy adds fields to requests."""
+    return any(option in proxy.options or option in proxy.option_args for option, _, _ in _OPTIONS)
+
+
 def adders(frontend: model.Proxy, backend: model.Proxy) -> list[Adder]:
     """What the options of both sides add, each field once: the backend's name for it counts, the exceptions of both do."""
     made = []
-    for option, default, takes_destination in (("forwardfor", "x-forwarded-for", False), ("originalto", "x-original-to", True)):
+    for option, default, takes_destination in _OPTIONS:
         with_option = [proxy for proxy in (frontend, backend) if option in proxy.options or option in proxy.option_args]
         sides = [proxy.option_args.get(option, ()) for proxy in with_option]
         if sides:

@@ -19,7 +19,7 @@ from common.balance.balancer import NOBODY, Candidate
 from common.balance.make import make
 from common.net.pump import Strand
 from common.observe import fields as f
-from worker.forwarded import Adder, adders
+from worker.forwarded import Adder, adders, adds_fields
 from worker.http.answers import Answer
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
@@ -64,6 +64,7 @@ class Frontend:
         "make_unique_id",
         "model",
         "name",
+        "plain",
         "reader",
         "request_s",
         "response_active",
@@ -90,6 +91,7 @@ class Frontend:
         self.client_fin_s = timeouts.client_fin
         self.dont_log_null = "dontlognull" in proxy.options
         self.closes_client = "httpclose" in proxy.options
+        self.plain = not adds_fields(proxy)
         self.splice_request = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
         self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy))
         self.default_backend: Backend | None = None
@@ -155,11 +157,14 @@ class Backend:
         "connect_s",
         "connections",
         "errors",
+        "in_use",
         "index",
         "is_http",
         "key_of",
         "model",
         "name",
+        "only_server",
+        "plain",
         "queue",
         "queue_s",
         "reader",
@@ -174,6 +179,7 @@ class Backend:
         "servers",
         "splice_response",
         "tally",
+        "unlimited",
         "world",
     )
 
@@ -195,6 +201,7 @@ class Backend:
         self.retried_statuses = self.retry_policy.on.statuses
         self.retry_budget = Budget()
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
+        self.plain = not adds_fields(proxy) and not self.closes_server
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
         self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
         self.response_active = bool(rules.http_response)
@@ -203,6 +210,7 @@ class Backend:
         self.tally = world.tallies.of(world.counters.backend(index), self._derive)
         self.connections = 0
         self.servers = [Server(world, self, position, server) for position, server in enumerate(proxy.servers)]
+        self.only_server = self.servers[0] if len(self.servers) == 1 else None
         self.balancer = make(
             proxy.balance,
             proxy.hash_type,
@@ -212,9 +220,11 @@ class Backend:
         )
         capacities = [Capacity(server.maxconn, server.minconn, server.maxqueue) for server in proxy.servers]
         places = LocalPlaces(len(capacities))
+        # Where no server has a maxconn nobody waits, and a place is a number: the hot path counts it by itself.
+        self.unlimited = not any(server.maxconn or server.minconn for server in proxy.servers)
+        self.in_use = places.counts
         self.queue: BackendQueue[Strand] = BackendQueue(capacities, places, proxy.fullconn or 0, lambda: self.connections)
-        limited = any(server.maxconn for server in proxy.servers)
-        self._full = self.queue.is_full if limited and not self.balancer.sticky else None
+        self._full = None if self.unlimited or self.balancer.sticky else self.queue.is_full
 
     def added_fields(self, exchange: Exchange) -> bytes:
         """Field lines that options of either side add to the request."""
@@ -222,16 +232,14 @@ class Backend:
         made = self._adders.get(frontend.index)
         if made is None:
             made = self._adders[frontend.index] = adders(frontend.model, self.model)
-        if not made:
-            return b""
-        return b"".join([add(exchange) for add in made])
+        return b"".join([add(exchange) for add in made]) if made else b""
 
     def choose(self, exchange: Exchange, excluded: Collection[int]) -> Server | None:
         """The server for this exchange; None when none is up, or (algorithms that do not stick) all are full."""
+        only = self.only_server
+        if only is not None:
+            return only if only.usable else None
         servers = self.servers
-        if len(servers) == 1:
-            server = servers[0]
-            return server if server.usable else None
         key = self.key_of(exchange) if self.key_of is not None else None
         position = self.balancer.choose(key, self.queue.load_of, excluded, self._full)
         if position is None and excluded:
@@ -241,6 +249,9 @@ class Backend:
 
     def leave(self, position: int) -> None:
         """An exchange gives its place at a server back; whoever waits for one gets it."""
+        if self.unlimited:
+            self.in_use[position] -= 1
+            return
         admitted = self.queue.leave(position)
         if admitted:
             self.wake(admitted)

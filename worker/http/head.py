@@ -47,6 +47,8 @@ from worker.http.message import Head, Request, Response
 
 __all__ = ["Head", "Limits", "Options", "Request", "RequestReader", "Response", "ResponseReader", "parse_request", "parse_response"]
 
+_LENGTH, _UNTIL_CLOSE, _TUNNEL = BodyKind.LENGTH, BodyKind.CLOSE, BodyKind.TUNNEL  # looking them up each time costs 45 ns
+
 REMEMBERED_HEADS_MAX = 1024
 REMEMBERED_HEAD_BYTES_MAX = 2048
 """Heads longer than this are not remembered: a reader holds at most the product of the two in bytes received."""
@@ -228,7 +230,7 @@ def _accept_request(raw: bytes, method: bytes, target: bytes, minor: bytes, opti
     version = 11 if minor == b"1" else 10
     written = placed = special.get(b"host")
     if target[:1] == b"/" and method != b"CONNECT":
-        if written is not None and not is_host(written):
+        if written is not None and PLAIN_HOST.fullmatch(written) is None and not is_host(written):
             raise WireError("bad_host")
     else:
         place = place_request(method, target, written)
@@ -296,7 +298,7 @@ def _accept_response(
         name, value = found[0]
         if len(name) == 14 and name[:1] in b"Cc" and len(value) < 19 and value.isdigit():  # Content-Length and nothing else
             length = int(value)
-            plan = BodyPlan(BodyKind.LENGTH, length) if length else NO_BODY
+            plan = BodyPlan(_LENGTH, length) if length else NO_BODY
             return Response(raw, status, reason, 11, {b"content-length": value}, plan, True)
     special = _collect(found)
     version = 11 if minor == b"1" else 10
@@ -304,8 +306,8 @@ def _accept_response(
     kind = plan.kind
     keep_alive = (
         not faulty
-        and kind is not BodyKind.CLOSE
-        and kind is not BodyKind.TUNNEL
+        and kind is not _UNTIL_CLOSE
+        and kind is not _TUNNEL
         and keeps_alive(version, special.get(b"connection"))
     )
     return Response(raw, status, reason, version, special, plan, keep_alive, faulty, length_as_is)

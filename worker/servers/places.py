@@ -43,27 +43,27 @@ class Places(Protocol):
 class LocalPlaces:
     """The places of one worker that shares its servers with nobody."""
 
-    __slots__ = ("_used",)
+    __slots__ = ("counts",)
 
     def __init__(self, servers: int) -> None:
-        self._used = [0] * servers
+        self.counts = [0] * servers
 
     def enter(self, server: int, limit: int) -> bool:
-        if limit and self._used[server] >= limit:
+        if limit and self.counts[server] >= limit:
             return False
-        self._used[server] += 1
+        self.counts[server] += 1
         return True
 
     def leave(self, server: int) -> None:
-        assert self._used[server] > 0, "a place was given back that nobody had"
-        self._used[server] -= 1
+        assert self.counts[server] > 0, "a place was given back that nobody had"
+        self.counts[server] -= 1
 
     def used(self, server: int) -> int:
-        return self._used[server]
+        return self.counts[server]
 
     def add(self) -> None:
         """One more server."""
-        self._used.append(0)
+        self.counts.append(0)
 
 
 def dynamic_limit(capacity: Capacity, backend_load: int, fullconn: int, slowstart_ratio: float = 1.0) -> int:
