@@ -41,6 +41,11 @@ def main(argv: Sequence[str] | None = None, role: str = "") -> int:
         return 128 + signal.SIGINT
 
 
+def main_of_tier(role: str, argv: Sequence[str] | None = None) -> int:
+    """The commands `usher-dispatcher` and `usher-worker`: the same, with one tier alone."""
+    return main(argv, role)
+
+
 def _run(words: list[str], role: str) -> int:
     try:
         options = arguments.parse(words)

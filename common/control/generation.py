@@ -129,7 +129,7 @@ class Generation:
             number=process.number,
             generation=self.number,
             master_pid=os.getpid(),
-            process_index=index,
+            row=index,
             channel_names=self.channel_names,
             workers=len(self.blueprint.whole.of(WORKER)),
             dispatchers=len(self.blueprint.whole.of(DISPATCHER)),

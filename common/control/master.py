@@ -120,6 +120,7 @@ class Master:
             nursery.cancel_scope.cancel()
         if started:
             self.life = Life.SERVING
+            notify.ready(self.status())
             self._on_ready()
         return started
 

@@ -46,7 +46,7 @@ def abns_channel_fd(bind_id: int) -> str:
 class Launch:
     """role: WORKER or DISPATCHER. number: counted from 1 within the role, or HAProxy's process number where the file has those.
 
-    process_index: the process's row in the shared counters.
+    row: of this process in the shared counters: dispatchers first, then workers, each in order of number.
     channel_names: worker number -> abstract name (with its leading NUL) to connect to for handing connections over.
     workers, dispatchers: how many of each this generation has.
     debug: letters after `-d` ("b", "S", "G" …; "" for `-d`).
@@ -60,7 +60,7 @@ class Launch:
     number: int
     generation: int
     master_pid: int
-    process_index: int = 0
+    row: int = 0
     fds: dict[str, int] = field(default_factory=dict)
     channel_names: dict[int, bytes] = field(default_factory=dict)
     workers: int = 0
@@ -69,7 +69,6 @@ class Launch:
     started_at_s: float = 0.0
     environment: dict[str, str] = field(default_factory=dict)
     memory_bytes_max: int = 0
-    row: int = 0  # of this process in the shared counters: dispatchers first, then workers, each in order of number
 
     @property
     def title(self) -> str:

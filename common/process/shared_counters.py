@@ -27,4 +27,4 @@ def create(config: Config, processes: int) -> tuple[int, Counters]:
 def attach(launch: Launch) -> Counters:
     """A process's own view. Raises LayoutError if the mapping is not for its configuration."""
     memory = memoryview(mmap.mmap(launch.fds[COUNTERS], 0))
-    return Counters(memory, Layout.read(memory), launch.process_index)
+    return Counters(memory, Layout.read(memory), launch.row)
