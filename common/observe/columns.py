@@ -172,3 +172,30 @@ FREE: Final = tuple(Column(position, *row) for position, row in enumerate(_FREE,
 COLUMNS: Final = FIXED + FREE
 BY_NAME: Final = {column.name: column for column in COLUMNS}
 HEADER: Final = "# " + ",".join([*(column.name for column in FIXED), SEPARATOR, *(column.name for column in FREE)]) + ","
+
+# Columns that are words of the counters (common/observe/fields.py), by side; some only in HTTP mode.
+FRONTEND_WORDS: Final = (
+    "scur", "smax", "stot", "bin", "bout", "dreq", "dresp", "ereq", "req_tot", "conn_tot", "dcon", "dses", "wrew", "eint",
+    "comp_in", "comp_out", "comp_byp", "comp_rsp", "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
+    "sess_other", "h1sess", "h2sess", "h3sess", "req_other", "h1req", "h2req", "h3req",
+    "h1_open_connections", "h1_open_streams", "h1_spliced_bytes_in", "h1_spliced_bytes_out",
+    "h2_open_connections", "h2_backend_open_streams", "h2_rst_stream_rcvd", "h2_goaway_rcvd",
+)  # fmt: skip
+RESPONSES_WORDS: Final = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
+HTTP_ONLY_WORDS: Final = (*RESPONSES_WORDS, "intercepted", "cache_lookups", "cache_hits")
+LISTENER_WORDS: Final = (
+    "scur", "smax", "stot", "bin", "bout", "dreq", "dresp", "ereq", "dcon", "dses", "wrew", "eint",
+    "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
+)  # fmt: skip
+SERVER_WORDS: Final = (
+    "qcur", "qmax", "scur", "smax", "stot", "bin", "bout", "dresp", "econ", "eresp", "wretr", "wredis", "lbtot", "cli_abrt", "srv_abrt",
+    "wrew", "connect", "reuse", "qtime_max", "ctime_max", "rtime_max", "ttime_max", "eint",
+    "idle_conn_cur", "safe_conn_cur", "used_conn_cur", "priv_idle_cur", "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
+)  # fmt: skip
+BACKEND_WORDS: Final = (
+    "qcur", "qmax", "scur", "smax", "stot", "bin", "bout", "dreq", "dresp", "econ", "eresp", "wretr", "wredis", "lbtot",
+    "cli_abrt", "srv_abrt", "comp_in", "comp_out", "comp_byp", "comp_rsp", "wrew", "connect", "reuse",
+    "qtime_max", "ctime_max", "rtime_max", "ttime_max", "eint", "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
+    "h1_open_connections", "h1_open_streams", "h1_spliced_bytes_in", "h1_spliced_bytes_out",
+    "h2_open_connections", "h2_backend_open_streams", "h2_rst_stream_rcvd", "h2_goaway_rcvd",
+)  # fmt: skip

@@ -13,15 +13,10 @@ Source: HAProxy management guide 9.3 `show servers state`, 9.1 (check_status, st
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from common.model import AddressKind, Config, Proxy, Server
-from common.observe.counters import Counters
 from common.observe.fields import BLOCK_WORDS
-from common.observe.layout import G_STATES_VERSION
 
 # Words of a server's block. Times are monotonic milliseconds.
 (
@@ -138,33 +133,26 @@ class ServerState:
         """It may get traffic of some kind."""
         return not self.admin & MAINT and self.operational != OP_STOPPED
 
-    def status(self, tracked: str = "") -> str:
-        """As the `status` column says it. tracked: "backend/server" that this one follows."""
+    def status(self, tracked: str = "", followed: ServerState | None = None) -> str:
+        """As the `status` column says it. tracked, followed: the "backend/server" that this one follows, and its state."""
+        if self.admin & MAINT:
+            return self._maintenance(tracked)
+        checked = followed or self
+        if self.operational == OP_STOPPED:
+            if self.agent_checked and not self.agent_health:
+                return "DOWN (agent)"
+            return _going("DOWN", checked.check_health, checked.check_rise) if checked.checked else "DOWN"
+        passed, of = checked.check_health - checked.check_rise + 1, checked.check_fall
+        if self.admin & DRAIN:
+            return "DRAIN (agent)" if self.agent_checked else _going("DRAIN", passed, of) if checked.checked else "DRAIN"
+        if self.operational == OP_STOPPING:
+            return _going("NOLB", passed, of) if checked.checked else "NOLB"
+        return _going("UP", passed, of) if checked.checked else "no check"
+
+    def _maintenance(self, tracked: str) -> str:
         if self.admin & RESOLUTION_MAINT:
             return "MAINT (resolution)"
-        if self.admin & INHERITED_MAINT:
-            return f"MAINT (via {tracked})" if tracked else "MAINT"
-        if self.admin & MAINT:
-            return "MAINT"
-        if self.operational == OP_STOPPED:
-            return self._going("DOWN", self.check_health, self.check_rise) if self.checked else self._agent_down()
-        if self.admin & DRAIN:
-            return "DRAIN"
-        if not self.checked and not self.agent_checked and not tracked:
-            return "no check"
-        word = "NOLB" if self.operational == OP_STOPPING else "DRAIN (agent)" if self._agent_drains() else "UP"
-        return self._going(word, self.check_health - self.check_rise + 1, self.check_fall) if self.checked else word
-
-    def _agent_down(self) -> str:
-        return "DOWN (agent)" if self.agent_checked and not self.agent_health else "DOWN"
-
-    def _agent_drains(self) -> bool:
-        return self.agent_checked and self.user_weight == 0 and self.initial_weight > 0
-
-    @staticmethod
-    def _going(word: str, passed: int, of: int) -> str:
-        """DOWN 1/2: one of two checks that it takes to rise has passed. UP 2/3: one of three that it takes to fall failed."""
-        return f"{word} {passed}/{of}" if 0 < passed < of else word
+        return f"MAINT (via {tracked})" if self.admin & INHERITED_MAINT and tracked else "MAINT"
 
 
 def read_server(block: memoryview[int], now: float) -> ServerState:
@@ -234,152 +222,11 @@ def write_text(block: memoryview[int], place: tuple[int, int], text: str) -> Non
     block[S_TEXT_VERSION] += 1
 
 
-def changed(counters: Counters) -> None:
-    """Tell every reader that states have changed. The master calls it after each change."""
-    counters.globals[G_STATES_VERSION] += 1
-
-
-def initialise(counters: Counters, config: Config, now: float) -> None:
-    """States at the start of a service, as the configuration says them."""
-    for position, proxy in enumerate(config.proxies):
-        initialise_proxy(counters, position, proxy, now)
-    changed(counters)
-
-
-def initialise_proxy(counters: Counters, position: int, proxy: Proxy, now: float) -> None:
-    layout = counters.layout
-    if proxy.frontend:
-        frontend = counters.state(layout.frontends[position])
-        frontend[F_STATE] = STOPPED if proxy.disabled else OPEN
-        frontend[F_MAXCONN] = proxy.maxconn or 0
-        frontend[F_CHANGED_AT_MS] = int(now * 1000)
-    for number, server in zip(layout.servers[position], proxy.servers, strict=True):
-        initialise_server(counters.state(number), server, now)
-    if proxy.backend:
-        counters.state(layout.backends[position])[B_CHANGED_AT_MS] = int(now * 1000)
-        summarise_backend(counters, position, proxy, now)
-
-
-def initialise_server(block: memoryview[int], server: Server, now: float) -> None:
-    """A server starts up, one failed check away from being down; an agent's word is not waited for."""
-    tracking = "track" in server.options
-    block[S_OPERATIONAL] = OP_STOPPED if server.disabled else OP_RUNNING
-    block[S_ADMIN] = FORCED_MAINT | CONFIGURED_MAINT if server.disabled else 0
-    block[S_WEIGHT] = block[S_USER_WEIGHT] = block[S_INITIAL_WEIGHT] = server.weight
-    block[S_MAXCONN] = server.maxconn
-    block[S_PORT] = server.address.port
-    block[S_CHANGED_AT_MS] = int(now * 1000)
-    block[S_CHECK_STATUS] = block[S_AGENT_STATUS] = STATUS_OF_NAME["INI"].number
-    block[S_CHECK_RISE] = _number(server, "rise", 2)
-    block[S_CHECK_FALL] = _number(server, "fall", 3)
-    block[S_CHECK_HEALTH] = 0 if server.disabled else block[S_CHECK_RISE]
-    if server.check and not tracking:
-        block[S_CHECK_STATE] = CHECK_CONFIGURED | CHECK_ENABLED
-    if "agent-check" in server.options:
-        block[S_AGENT_STATE] = CHECK_CONFIGURED | CHECK_ENABLED | CHECK_IS_AGENT
-        block[S_AGENT_RISE] = block[S_AGENT_FALL] = block[S_AGENT_HEALTH] = 1
-    if server.disabled:
-        block[S_CHECK_STATE] |= CHECK_PAUSED
-    if server.address.kind in (AddressKind.INET, AddressKind.INET6):
-        write_text(block, ADDRESS if _is_numeric(server.address.host) else FQDN, server.address.host)
-
-
-def inherit(counters: Counters, earlier: Counters) -> None:
-    """After `initialise`: the next generation goes on with what checks and operators made of the servers before.
-
-    What the configuration says (weight, maxconn, rise, fall, address) is that of the new one, unless an operator had
-    changed it: that stands until the file says something else.
-    """
-    sources = {key: number for number, key in enumerate(earlier.layout.keys) if key.kind}
-    for number, key in enumerate(counters.layout.keys):
-        source = sources.get(key)
-        if source is None:
-            continue
-        old, new = earlier.state(source), counters.state(number)
-        if key.kind == "S":
-            _inherit_server(new, old)
-        elif key.kind == "B":
-            new[:] = old
-        elif key.kind == "F":
-            new[F_STATE] = old[F_STATE] if old[F_STATE] == STOPPED else new[F_STATE]
-    changed(counters)
-
-
-def summarise_backend(counters: Counters, position: int, proxy: Proxy, now: float) -> bool:
-    """Bring a backend's words up to date with its servers; True when it went up or down by that. The master calls it
-    after every change of a server."""
-    layout, now_ms = counters.layout, int(now * 1000)
-    block = counters.state(layout.backends[position])
-    active = backup = weight = user_weight = backup_weight = backup_user_weight = 0
-    for number, server in zip(layout.servers[position], proxy.servers, strict=True):
-        state = counters.state(number)
-        if not usable(state):
-            continue
-        if server.backup:
-            backup += 1
-            if backup == 1 or "allbackups" in proxy.options:
-                backup_weight, backup_user_weight = backup_weight + state[S_WEIGHT], backup_user_weight + state[S_USER_WEIGHT]
-        else:
-            active, weight, user_weight = active + 1, weight + state[S_WEIGHT], user_weight + state[S_USER_WEIGHT]
-    block[B_ACTIVE], block[B_BACKUP] = active, backup
-    block[B_WEIGHT], block[B_USER_WEIGHT] = (weight, user_weight) if active else (backup_weight, backup_user_weight)
-    down = bool(proxy.servers) and not active and not backup
-    if down == (block[B_STATE] == BACKEND_DOWN):
-        return False
-    if down:
-        block[B_STATE], block[B_CHKDOWN] = BACKEND_DOWN, block[B_CHKDOWN] + 1
-    else:
-        block[B_STATE], block[B_DOWNTIME_MS] = BACKEND_UP, block[B_DOWNTIME_MS] + now_ms - block[B_CHANGED_AT_MS]
-    block[B_CHANGED_AT_MS] = now_ms
-    return True
-
-
-def tracked_servers(config: Config) -> Iterator[tuple[Proxy, Server, str]]:
-    """Servers that follow another one, with the "backend/server" that they follow."""
-    for proxy in config.proxies:
-        for server in proxy.servers:
-            if "track" in server.options:
-                name = server.options["track"][0]
-                yield proxy, server, name if "/" in name else f"{proxy.name}/{name}"
-
-
-_CARRIED: Final = (
-    S_OPERATIONAL, S_CHANGED_AT_MS, S_DOWNTIME_MS, S_CHECK_STATUS, S_CHECK_RESULT, S_CHECK_CODE, S_CHECK_DURATION_MS, S_CHECKED_AT_MS,
-    S_CHKFAIL, S_CHKDOWN, S_HANAFAIL, S_THROTTLE, S_AGENT_STATUS, S_AGENT_RESULT, S_AGENT_CODE, S_AGENT_DURATION_MS, S_AGENT_HEALTH,
-)  # fmt: skip
-_OPERATORS: Final = FORCED_MAINT | FORCED_DRAIN
-
-
-def _inherit_server(new: memoryview[int], old: memoryview[int]) -> None:
-    was_configured_down = old[S_ADMIN] & CONFIGURED_MAINT
-    now_configured_down = new[S_ADMIN] & CONFIGURED_MAINT
-    if bool(was_configured_down) == bool(now_configured_down):
-        new[S_ADMIN] = old[S_ADMIN] & ~CONFIGURED_MAINT | now_configured_down
-        for word in _CARRIED:
-            new[word] = old[word]
-    elif not now_configured_down:
-        new[S_ADMIN] = old[S_ADMIN] & _OPERATORS & ~FORCED_MAINT
-    if old[S_USER_WEIGHT] != old[S_INITIAL_WEIGHT] and old[S_INITIAL_WEIGHT] == new[S_INITIAL_WEIGHT]:
-        new[S_WEIGHT], new[S_USER_WEIGHT] = old[S_WEIGHT], old[S_USER_WEIGHT]
-    new[S_CHECK_HEALTH] = min(old[S_CHECK_HEALTH], new[S_CHECK_RISE] + new[S_CHECK_FALL] - 1)
-    last_check, last_agent, _address, _fqdn = read_texts(old)
-    write_text(new, LAST_CHECK, last_check)
-    write_text(new, LAST_AGENT, last_agent)
+def _going(word: str, passed: int, of: int) -> str:
+    """DOWN 1/2: one of two checks that it takes to rise has passed. UP 2/3: one of three that it takes to fall failed."""
+    return f"{word} {passed}/{of}" if 0 < passed < of else word
 
 
 def _text(block: memoryview[int], first: int, words: int) -> str:
     raw = block[first : first + words].tobytes()
     return raw[1 : 1 + raw[0]].decode("utf-8", "replace")
-
-
-def _number(server: Server, option: str, default: int) -> int:
-    words = server.options.get(option)
-    return int(words[0]) if words else default
-
-
-def _is_numeric(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

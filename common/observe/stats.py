@@ -16,7 +16,9 @@ from typing import Final
 from common.model import AddressKind, Bind, Config, Proxy, Server
 from common.observe import fields as f
 from common.observe import rates as r
+from common.observe.columns import BACKEND_WORDS, FRONTEND_WORDS, HTTP_ONLY_WORDS, LISTENER_WORDS, RESPONSES_WORDS, SERVER_WORDS
 from common.observe.counters import Counters
+from common.observe.layout import Key
 from common.observe.states import (
     B_ACTIVE,
     B_BACKUP,
@@ -43,32 +45,6 @@ from common.observe.states import (
 Value = int | str
 KIND_FRONTEND, KIND_BACKEND, KIND_SERVER, KIND_LISTENER = 1, 2, 4, 8  # of `show stat <iid> <type> <sid>`
 
-# Columns that are words of the counters, by side and mode.
-_FRONTEND: Final = (
-    "scur", "smax", "stot", "bin", "bout", "dreq", "dresp", "ereq", "req_tot", "conn_tot", "dcon", "dses", "wrew", "eint",
-    "comp_in", "comp_out", "comp_byp", "comp_rsp", "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
-    "sess_other", "h1sess", "h2sess", "h3sess", "req_other", "h1req", "h2req", "h3req",
-    "h1_open_connections", "h1_open_streams", "h1_spliced_bytes_in", "h1_spliced_bytes_out",
-    "h2_open_connections", "h2_backend_open_streams", "h2_rst_stream_rcvd", "h2_goaway_rcvd",
-)  # fmt: skip
-_RESPONSES: Final = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
-_HTTP_ONLY: Final = (*_RESPONSES, "intercepted", "cache_lookups", "cache_hits")
-_LISTENER: Final = (
-    "scur", "smax", "stot", "bin", "bout", "dreq", "dresp", "ereq", "dcon", "dses", "wrew", "eint",
-    "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
-)  # fmt: skip
-_SERVER: Final = (
-    "qcur", "qmax", "scur", "smax", "stot", "bin", "bout", "dresp", "econ", "eresp", "wretr", "wredis", "lbtot", "cli_abrt", "srv_abrt",
-    "wrew", "connect", "reuse", "qtime_max", "ctime_max", "rtime_max", "ttime_max", "eint",
-    "idle_conn_cur", "safe_conn_cur", "used_conn_cur", "priv_idle_cur", "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
-)  # fmt: skip
-_BACKEND: Final = (
-    "qcur", "qmax", "scur", "smax", "stot", "bin", "bout", "dreq", "dresp", "econ", "eresp", "wretr", "wredis", "lbtot",
-    "cli_abrt", "srv_abrt", "comp_in", "comp_out", "comp_byp", "comp_rsp", "wrew", "connect", "reuse",
-    "qtime_max", "ctime_max", "rtime_max", "ttime_max", "eint", "ssl_sess", "ssl_reused_sess", "ssl_failed_handshake",
-    "h1_open_connections", "h1_open_streams", "h1_spliced_bytes_in", "h1_spliced_bytes_out",
-    "h2_open_connections", "h2_backend_open_streams", "h2_rst_stream_rcvd", "h2_goaway_rcvd",
-)  # fmt: skip
 _TIMES: Final = ("qtime", "ctime", "rtime", "ttime")
 _WORD: Final = {name: number for number, name in enumerate(f.NAMES)}
 
@@ -152,7 +128,7 @@ class Statistics:
     def frontend(self, position: int) -> Row:
         proxy, number = self._config.proxies[position], self._counters.layout.frontends[position]
         words, rates = self._counters.total(number), self._rates
-        names = (*_FRONTEND, *_HTTP_ONLY) if proxy.mode == "http" else _FRONTEND
+        names = (*FRONTEND_WORDS, *HTTP_ONLY_WORDS) if proxy.mode == "http" else FRONTEND_WORDS
         values: dict[str, Value] = {name: words[_WORD[name]] for name in names}
         values["smax"] = max(words[f.SMAX], rates.largest_sessions(number))
         values |= _later(words)
@@ -171,7 +147,7 @@ class Statistics:
 
     def listener(self, position: int, number: int, bind: Bind) -> Row:
         words = self._counters.total(self._counters.layout.listeners[bind.id])
-        values: dict[str, Value] = {name: words[_WORD[name]] for name in _LISTENER}
+        values: dict[str, Value] = {name: words[_WORD[name]] for name in LISTENER_WORDS}
         full = bind.maxconn and words[f.SCUR] >= bind.maxconn
         state = self._counters.state(self._counters.layout.frontends[position])[F_STATE]
         status = "WAITING" if state != OPEN else "FULL" if full else "OPEN"
@@ -183,11 +159,11 @@ class Statistics:
         server, index = proxy.servers[number], self._counters.layout.servers[position][number]
         words, rates = self._counters.total(index), self._rates
         state = read_server(self._counters.state(index), self._now)
-        names = (*_SERVER, *_RESPONSES, "req_tot") if proxy.mode == "http" else _SERVER
+        names = (*SERVER_WORDS, *RESPONSES_WORDS, "req_tot") if proxy.mode == "http" else SERVER_WORDS
         values: dict[str, Value] = {name: words[_WORD[name]] for name in names}
         values |= self._common(index, words)
         values |= {
-            "status": state.status(self.tracked(proxy, server)),
+            "status": state.status(*self._followed(proxy, server)),
             "weight": state.weight,
             "uweight": state.user_weight,
             "act": int(not server.backup),
@@ -207,7 +183,7 @@ class Statistics:
     def backend(self, position: int) -> Row:
         proxy, index = self._config.proxies[position], self._counters.layout.backends[position]
         words, state = self._counters.total_backend(position), self._counters.state(index)
-        names = (*_BACKEND, *_RESPONSES, "req_tot", "cache_lookups", "cache_hits") if proxy.mode == "http" else _BACKEND
+        names = (*BACKEND_WORDS, *RESPONSES_WORDS, "req_tot", "cache_lookups", "cache_hits") if proxy.mode == "http" else BACKEND_WORDS
         values: dict[str, Value] = {name: words[_WORD[name]] for name in names}
         values |= self._common(index, words) | _later(words)
         now_ms = int(self._now * 1000)
@@ -237,6 +213,16 @@ class Statistics:
         """The "backend/server" that a server follows, "" if none."""
         words = server.options.get("track")
         return "" if not words else words[0] if "/" in words[0] else f"{proxy.name}/{words[0]}"
+
+    def _followed(self, proxy: Proxy, server: Server) -> tuple[str, ServerState | None]:
+        """The name and the state of the server that this one follows."""
+        tracked = self.tracked(proxy, server)
+        if not tracked:
+            return "", None
+        key = Key("S", *tracked.split("/", 1))
+        numbers = (number for number, other in enumerate(self._counters.layout.keys) if other == key)
+        number = next(numbers, -1)
+        return tracked, read_server(self._counters.state(number), self._now) if number >= 0 else None
 
     def _common(self, index: int, words: list[int]) -> dict[str, Value]:
         """What servers and backends have alike: maxima of sums, rates, times, the last session."""

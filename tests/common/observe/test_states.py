@@ -11,18 +11,15 @@ from common.model import Config
 from common.observe import states as s
 from common.observe.counters import Counters
 from common.observe.layout import G_STATES_VERSION, Layout
+from common.observe.state_setup import changed, inherit, initialise, summarise_backend, tracked_servers
 from common.observe.states import (
     ADDRESS,
     FQDN,
     LAST_AGENT,
     LAST_CHECK,
     STATUS_OF_NAME,
-    inherit,
-    initialise,
     read_server,
     read_texts,
-    summarise_backend,
-    tracked_servers,
     usable,
     write_text,
 )
@@ -68,7 +65,7 @@ def test_a_disabled_server_starts_in_maintenance_as_state_files_say_it() -> None
 def test_an_agent_is_configured_enabled_and_marked() -> None:
     state = read_server(block_of(service(with_servers(server("s", options={"agent-check": ()})))), 10.0)
     assert state.agent_state == 22
-    assert state.status() == "UP"
+    assert state.status() == "no check"
 
 
 def test_a_server_that_follows_another_has_no_check_of_its_own() -> None:
@@ -88,7 +85,8 @@ def test_a_name_is_kept_until_it_is_resolved() -> None:
     ("words", "tracked", "status"),
     [
         ({}, "", "no check"),
-        ({}, "be/x", "UP"),
+        ({}, "be/x", "no check"),
+        ({s.S_CHECK_STATE: 6, s.S_CHECK_HEALTH: 3, s.S_ADMIN: s.FORCED_DRAIN}, "", "DRAIN 2/3"),
         ({s.S_CHECK_STATE: 6, s.S_CHECK_HEALTH: 4}, "", "UP"),
         ({s.S_CHECK_STATE: 6, s.S_CHECK_HEALTH: 3}, "", "UP 2/3"),
         ({s.S_CHECK_STATE: 6, s.S_CHECK_HEALTH: 2}, "", "UP 1/3"),
@@ -101,7 +99,8 @@ def test_a_name_is_kept_until_it_is_resolved() -> None:
         ({s.S_ADMIN: s.FORCED_DRAIN}, "", "DRAIN"),
         ({s.S_ADMIN: s.FORCED_DRAIN, s.S_OPERATIONAL: s.OP_STOPPED}, "", "DOWN"),
         ({s.S_AGENT_STATE: 22, s.S_OPERATIONAL: s.OP_STOPPED}, "", "DOWN (agent)"),
-        ({s.S_AGENT_STATE: 22, s.S_USER_WEIGHT: 0}, "", "DRAIN (agent)"),
+        ({s.S_AGENT_STATE: 22, s.S_AGENT_HEALTH: 1, s.S_ADMIN: s.FORCED_DRAIN}, "", "DRAIN (agent)"),
+        ({s.S_AGENT_STATE: 22, s.S_AGENT_HEALTH: 1}, "", "no check"),
     ],
 )
 def test_the_status_says_what_an_operator_wants_to_know(words: dict[int, int], tracked: str, status: str) -> None:
@@ -191,7 +190,7 @@ def test_a_backend_without_servers_is_not_down() -> None:
 def test_readers_see_that_something_changed() -> None:
     counters = service(web())
     before = counters.globals[G_STATES_VERSION]
-    s.changed(counters)
+    changed(counters)
     assert counters.globals[G_STATES_VERSION] == before + 1
 
 

@@ -8,7 +8,8 @@ from common.observe import states as s
 from common.observe.counters import Counters
 from common.observe.layout import G_BOUNDARY_AT_MS, Layout
 from common.observe.rates import Sampler
-from common.observe.states import STATUS_OF_NAME, initialise, write_text
+from common.observe.state_setup import initialise
+from common.observe.states import STATUS_OF_NAME, write_text
 from common.observe.stats import Row, Selection, Statistics, Value
 from tests.common.observe.configurations import PLACE, farm
 
