@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import mmap
+import os
+import time
+import warnings
+from pathlib import Path
+from threading import Lock
+
 import pytest
 
-from worker.servers.places import Capacity, LocalPlaces, dynamic_limit, fullconn_default
+from worker.servers.places import Capacity, LocalPlaces, SharedPlaces, dynamic_limit, fullconn_default
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,69 @@ def test_places_are_counted() -> None:
     assert places.enter(1, 1)
     with pytest.raises(AssertionError):
         LocalPlaces(1).leave(0)
+
+
+def test_shared_places_count_everybody() -> None:
+    cells = [[0], [0], [0]]
+    places = [SharedPlaces(cells[me], [cells[one] for one in range(3) if one != me], lambda: None) for me in range(3)]
+    assert [places[number % 3].enter(0, 4) for number in range(6)] == [True] * 4 + [False] * 2
+    assert places[0].used(0) == 4
+    places[2].leave(0)
+    assert places[1].enter(0, 4)
+    assert places[1].enter(0, 0), "no limit"
+    assert cells == [[2], [3], [0]]
+    with pytest.raises(AssertionError):
+        places[2].leave(0)
+
+
+def _work(me: int, workers: int, limit: int, cells: memoryview[int], report: Path) -> None:
+    """One process: take and give back as fast as it can; write down when it held a place."""
+    lock = Lock()
+
+    def fence() -> None:
+        with lock:
+            pass
+
+    shared = SharedPlaces(cells[me : me + 1], [cells[one : one + 1] for one in range(workers) if one != me], fence)
+    held = []
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        if shared.enter(0, limit):
+            begin = time.monotonic_ns()
+            end = time.monotonic_ns()
+            shared.leave(0)
+            held.append((begin, end))
+    report.write_text("\n".join(f"{begin} {end}" for begin, end in held))
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_processes_never_hold_more_than_the_limit(limit: int, tmp_path: Path) -> None:
+    workers = 4
+    with mmap.mmap(-1, 4096) as memory:
+        cells = memoryview(memory)[: 8 * workers].cast("q")
+        children = []
+        for me in range(workers):
+            with warnings.catch_warnings():  # other tests may have left threads behind; the child only runs _work
+                warnings.simplefilter("ignore", DeprecationWarning)
+                child = os.fork()
+            if not child:
+                status = 1
+                try:
+                    _work(me, workers, limit, cells, tmp_path / str(me))
+                    status = 0
+                finally:
+                    os._exit(status)
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * workers
+        assert list(cells) == [0] * workers
+        cells.release()
+    changes = []
+    for me in range(workers):
+        spans = [line.split() for line in (tmp_path / str(me)).read_text().splitlines()]
+        changes += [change for begin, end in spans for change in ((int(begin), 1), (int(end), -1))]
+    assert len(changes) > 200
+    holding = most = 0
+    for _, change in sorted(changes):
+        holding += change
+        most = max(most, holding)
+    assert most <= limit
