@@ -129,6 +129,19 @@ def test_documents_link_to_what_exists() -> None:
     assert broken == []
 
 
+def test_life_of_a_connection_names_what_is_there() -> None:
+    """Each name in backticks after a link to a module is defined in that module."""
+    page = ROOT / "docs" / "life-of-a-connection.md"
+    lost = []
+    for target, names in re.findall(r"\]\((\.\./[\w/]+\.py)\):\s+((?:`[\w.]+`(?:,\s+)?)+)", page.read_text()):
+        code = (page.parent / target).read_text()
+        for name in re.findall(r"`([\w.]+)`", names):
+            for part in name.split("."):
+                if not re.search(rf"\b(?:def|class) {part}\b", code):
+                    lost.append(f"{target}: {name}")
+    assert lost == []
+
+
 def test_nothing_names_the_machine_it_was_written_on() -> None:
     told = []
     for name in tracked():
