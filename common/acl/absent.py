@@ -173,6 +173,7 @@ class AbsentExchange:
     unique_id: bytes = b""
     priority_class: int = 0
     priority_offset: int = 0
+    retries_max: int | None = None
     last_rule: model.Place | None = None
     waiting_for: str = ""
     current_rule: model.Place | None = None

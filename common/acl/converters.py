@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from common.acl import converters_strings
+from common.acl import (
+    converters_addresses,
+    converters_hashes,
+    converters_maps,
+    converters_numbers,
+    converters_strings,
+    converters_text,
+)
 from common.acl.table import ConverterTable
 
 CONVERTERS = ConverterTable()
 
-for _module in (converters_strings,):
+for _module in (converters_addresses, converters_hashes, converters_maps, converters_numbers, converters_strings, converters_text):
     for _name, _row in _module.TABLE.rows.items():
         assert _name not in CONVERTERS.rows, f"{_name} is in two tables"
         CONVERTERS.rows[_name] = _row

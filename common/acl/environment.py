@@ -15,6 +15,7 @@ from typing import Any
 
 from common import model
 from common.acl.maps import MapStore
+from common.acl.passwords import Userlist
 
 
 class Needs(Enum):
@@ -105,6 +106,8 @@ class CompileEnvironment:
     config: model.Config | None = None
     read_file: Callable[[str], bytes] = _no_file
     maps: MapStore = field(default_factory=MapStore)
+    keys: dict[bytes, Any] = field(default_factory=dict)  # public keys that jwt_verify names, by file name
+    userlists: dict[str, Userlist] = field(default_factory=dict)  # living ones, made as expressions name them
     acls: Mapping[str, Sequence[model.Acl]] = field(default_factory=dict)  # the proxy's named ones, for the `acl()` fetch
     warnings: list[str] = field(default_factory=list)
     variables_set: set[str] = field(default_factory=set)

@@ -26,18 +26,22 @@ from common.acl.types import Variables
 
 
 class ProxyHeaderFacts(Protocol):
-    """A received PROXY header, as far as fetches ask; common.wire.proxy_protocol's header is one."""
+    """A received PROXY header, as far as fetches ask; common.wire.proxy_header.ProxyHeader is one."""
 
     @property
     def tlvs(self) -> Sequence[tuple[int, bytes]]:
         """(type, value) in the order received."""
+
+    def tlv(self, kind: int) -> bytes | None:
+        """The value of the last one of that type."""
 
 
 class MessageFacts(Protocol):
     """A request or response head as the rules see it: as received, plus the edits made so far."""
 
     @property
-    def version(self) -> tuple[int, int]: ...
+    def version(self) -> int:
+        """10 or 11."""
 
     @property
     def fields(self) -> Sequence[tuple[bytes, bytes]]:
@@ -224,7 +228,7 @@ class Facts(Protocol):
     def res_variables(self) -> Variables: ...
     @property
     def request_captures(self) -> Sequence[bytes | None]:
-        """By slot id: `capture request header`, `declare capture request`."""
+        """By slot id: `capture request header`, `declare capture request`. A list where there are slots: `capture-req` writes to it."""
 
     @property
     def response_captures(self) -> Sequence[bytes | None]: ...
@@ -273,6 +277,10 @@ class Facts(Protocol):
 
     def timeout(self, name: str) -> float | None:
         """The timeout in force for this exchange, after `set-timeout`: client, server, tunnel, connect, queue, tarpit. Seconds."""
+
+    @property
+    def retries_max(self) -> int | None:
+        """Attempts after the first that this exchange may make: the backend's, or as set-retries said."""
 
     @property
     def last_rule(self) -> model.Place | None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from common.acl import (
+    fetches_auth,
+    fetches_body,
     fetches_connection,
+    fetches_content,
+    fetches_cookies,
+    fetches_counters,
     fetches_headers,
     fetches_internal,
     fetches_request,
+    fetches_response,
+    fetches_servers,
     fetches_tls,
 )
 from common.acl.table import FetchTable
@@ -14,11 +21,18 @@ from common.acl.table import FetchTable
 FETCHES = FetchTable()
 
 for _module in (
-    fetches_internal,
+    fetches_auth,
+    fetches_body,
     fetches_connection,
-    fetches_request,
-    fetches_tls,
+    fetches_content,
+    fetches_cookies,
+    fetches_counters,
     fetches_headers,
+    fetches_internal,
+    fetches_request,
+    fetches_response,
+    fetches_servers,
+    fetches_tls,
 ):
     for _name, _row in _module.TABLE.rows.items():
         assert _name not in FETCHES.rows, f"{_name} is in two tables"

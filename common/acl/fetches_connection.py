@@ -103,11 +103,7 @@ def fc_rcvd_proxy(facts: Facts) -> bool:
 
 def _tlv(facts: Facts, wanted: int) -> bytes | None:
     header = facts.session.proxy_header
-    if header is not None:
-        for kind, value in header.tlvs:
-            if kind == wanted:
-                return value
-    return None
+    return None if header is None else header.tlv(wanted)
 
 
 @TABLE.plain("fc_pp_authority", SampleType.STR, Needs.CLIENT, _LAYER4, "The authority TLV of the client's PROXY header.")

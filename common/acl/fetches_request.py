@@ -15,6 +15,7 @@ from common.acl.environment import CompileEnvironment, Needs
 from common.acl.facts import Facts
 from common.acl.hashes import sdbm
 from common.acl.http_values import (
+    name_test,
     query_parameters,
     split_list,
     target_authority,
@@ -117,7 +118,7 @@ def request_version(facts: Facts) -> bytes | None:
     if request is None:
         facts.undecided = True
         return None
-    return b"%d.%d" % request.version
+    return b"%d.%d" % divmod(request.version, 10)
 
 
 def host_of(facts: Facts) -> bytes:
@@ -194,13 +195,11 @@ def _parameters(facts: Facts, delimiter: bytes) -> Iterable[tuple[bytes, bytes]]
     return query_parameters(target[min(starts) + 1 :], bytes(dict.fromkeys(b"&;" + delimiter)))
 
 
-def _make_parameter_each(environment: CompileEnvironment, name: bytes | None, delimiter: bytes | None) -> EachGetter:
-    mark = (delimiter or b"?")[:1]
-
-    def each(facts: Facts) -> Iterable[bytes]:
-        return [value for found, value in _parameters(facts, mark) if name is None or found == name]
-
-    return each
+def _make_parameter_each(
+    environment: CompileEnvironment, name: bytes | None, delimiter: bytes | None, modifier: bytes | None
+) -> EachGetter:
+    mark, same = (delimiter or b"?")[:1], name_test(name, modifier)
+    return lambda facts: [value for found, value in _parameters(facts, mark) if same(found)]
 
 
 @TABLE.row(
@@ -208,17 +207,17 @@ def _make_parameter_each(environment: CompileEnvironment, name: bytes | None, de
     SampleType.STR,
     Needs.REQUEST,
     _HTTP,
-    "The first parameter of that name in the query string, as written. The query starts at a question mark or at <delim>.",
-    arguments="name:string delim:string",
+    "The first parameter of that name in the query string, which starts at ? or <delim>, as written; modifier i ignores case.",
+    arguments="name:string delim:string modifier:string",
     required=0,
     each=_make_parameter_each,
 )
-def make_parameter(environment: CompileEnvironment, name: bytes | None, delimiter: bytes | None) -> Getter:
-    mark = (delimiter or b"?")[:1]
+def make_parameter(environment: CompileEnvironment, name: bytes | None, delimiter: bytes | None, modifier: bytes | None) -> Getter:
+    mark, same = (delimiter or b"?")[:1], name_test(name, modifier)
 
     def get(facts: Facts) -> bytes | None:
         for found, value in _parameters(facts, mark):
-            if name is None or found == name:
+            if same(found):
                 return value
         return None
 
@@ -231,12 +230,12 @@ def make_parameter(environment: CompileEnvironment, name: bytes | None, delimite
     Needs.REQUEST,
     _HTTP,
     "The same as urlp, as an integer.",
-    arguments="name:string delim:string",
+    arguments="name:string delim:string modifier:string",
     required=0,
-    each=lambda environment, name, delimiter: _integers(_make_parameter_each(environment, name, delimiter)),
+    each=lambda *arguments: _integers(_make_parameter_each(*arguments)),
 )
-def make_parameter_value(environment: CompileEnvironment, name: bytes | None, delimiter: bytes | None) -> Getter:
-    get_text = make_parameter(environment, name, delimiter)
+def make_parameter_value(environment: CompileEnvironment, name: bytes | None, delimiter: bytes | None, modifier: bytes | None) -> Getter:
+    get_text = make_parameter(environment, name, delimiter, modifier)
 
     def get(facts: Facts) -> int | None:
         value = get_text(facts)

@@ -8,7 +8,9 @@ configuration manual 7.3.6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from common.errors import ExpressionError
 
 BLANKS = b" \t"
 
@@ -90,6 +92,18 @@ def query_parameters(query: bytes, delimiters: bytes) -> Iterator[tuple[bytes, b
     for part in query.split(delimiters[:1]):
         name, _, value = part.partition(b"=")
         yield name, value
+
+
+def name_test(name: bytes | None, modifier: bytes | None) -> Callable[[bytes], bool]:
+    """Whether a parameter is the one asked for; without a name each is. modifier: b"i" ignores case."""
+    if modifier not in (None, b"i"):
+        raise ExpressionError(f'the modifier of a parameter name is "i", not "{modifier.decode("utf-8", "replace")}"')
+    if name is None:
+        return lambda found: True
+    if modifier is None:
+        return lambda found: found == name
+    lower = name.lower()
+    return lambda found: found.lower() == lower
 
 
 def request_cookies(value: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -377,11 +377,12 @@ def _variable_text(row: LogVariable, flags: _Flags, log: bool) -> Build:
 
 def _number_text(row: LogVariable, flags: _Flags, missing: bytes) -> Build:
     get: Callable[[Facts], Any] = row.get
-    form = b"%%0%dX" % row.hexadecimal if flags.hexadecimal and row.hexadecimal else b"%d"
+    form: bytes = b"%%0%dX" % row.hexadecimal if flags.hexadecimal and row.hexadecimal else b"%d"
     if row.early:
 
         def early(facts: Facts) -> bytes:
-            return (b"+" if facts.logged_early else b"") + form % get(facts)
+            text: bytes = form % get(facts)
+            return b"+" + text if facts.logged_early else text
 
         return early
 

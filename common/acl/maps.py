@@ -34,7 +34,19 @@ class _Use:
 class PatternList:
     """Entries in order, and the indexes that see them."""
 
-    __slots__ = ("_next_generation", "_next_order", "_pending", "_uses", "description", "entries", "generation", "id", "is_map", "name")
+    __slots__ = (
+        "_next_generation",
+        "_next_order",
+        "_pending",
+        "_shared",
+        "_uses",
+        "description",
+        "entries",
+        "generation",
+        "id",
+        "is_map",
+        "name",
+    )
 
     def __init__(self, id: int, name: str, is_map: bool, description: str = "") -> None:
         self.id = id
@@ -47,6 +59,7 @@ class PatternList:
         self._next_generation = 1
         self._pending: dict[int, list[Entry]] = {}
         self._uses: list[_Use] = []
+        self._shared: dict[str, Index] = {}
 
     def attach(self, index: Index, fold: bool = False, accepts: Callable[[bytes], object] | None = None) -> None:
         """Lets an index see all entries, now and later. Raises ExpressionError, attaching nothing, if an entry does not suit it."""
@@ -55,6 +68,17 @@ class PatternList:
             self._check_value(use, entry.key, entry.value)
             index.add(entry, fold)
         self._uses.append(use)
+
+    def shared(self, key: str, make: Callable[[], Index], accepts: Callable[[bytes], object] | None = None) -> Index:
+        """The index of that kind, made and attached on first use: a file used twice in the same way is indexed once."""
+        if accepts is not None:
+            key += f" {accepts.__name__}"
+        index = self._shared.get(key)
+        if index is None:
+            index = make()
+            self.attach(index, False, accepts)
+            self._shared[key] = index
+        return index
 
     def add(self, key: bytes, value: bytes | None = None, generation: int | None = None) -> Entry:
         """Appends. Raises ExpressionError, changing nothing, if the key or value suits one of the uses not; KeyError for a generation

@@ -128,7 +128,7 @@ def expand(pieces: tuple[Piece, ...], match: Any) -> bytes:
 
 
 def substitute(pattern: Any, pieces: tuple[Piece, ...], text: bytes, everywhere: bool) -> bytes:
-    """The text with the first match, or every one, replaced. An empty match moves on by one byte."""
+    """The text with the first match, or every one, replaced. As sed does: an empty match moves on by one byte, and may follow a match."""
     match = pattern.search(text)
     if match is None:
         return text
@@ -139,12 +139,11 @@ def substitute(pattern: Any, pieces: tuple[Piece, ...], text: bytes, everywhere:
         output.append(text[position:start])
         output.append(expand(pieces, match))
         position = end
-        if not everywhere or position >= len(text):
+        if not everywhere:
             break
         if end == start:
-            output.append(text[position : position + 1])
+            output.append(text[end : end + 1])
             position += 1
-        # Search the rest as its own text, as sed does not: RE2 must see what stands before for ^ and \b.
         match = pattern.search(text, position) if position <= len(text) else None
     output.append(text[position:])
     return b"".join(output)

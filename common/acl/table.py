@@ -104,6 +104,9 @@ class _Named(Protocol):
 
 
 R = TypeVar("R", bound=_Named)
+M = TypeVar("M", bound=Callable[..., Getter])
+G = TypeVar("G", bound=Getter)
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 class Table(Generic[R]):
@@ -140,12 +143,12 @@ class FetchTable(Table[Fetch]):
         each: Callable[..., EachGetter] | None = None,
         constant: bool = False,
         many: bool = False,
-    ) -> Callable[[Callable[..., Getter]], Callable[..., Getter]]:
+    ) -> Callable[[M], M]:
         """Decorator over a maker. names: spellings separated by blanks, the preferred one first."""
         listed = _arguments(arguments)
         count = len(listed) if required is None else required
 
-        def add(make: Callable[..., Getter]) -> Callable[..., Getter]:
+        def add(make: M) -> M:
             spelled = tuple(names.split())
             self.add(Fetch(spelled[0], listed, count, section, doc, many, type, make, needs, each, constant, spelled))
             return make
@@ -154,11 +157,11 @@ class FetchTable(Table[Fetch]):
 
     def plain(
         self, names: str, type: SampleType, needs: Needs, section: str, doc: str, *, each: EachGetter | None = None
-    ) -> Callable[[Getter], Getter]:
+    ) -> Callable[[G], G]:
         """Decorator over a getter itself: a fetch without arguments."""
         row = self.row(names, type, needs, section, doc, each=None if each is None else lambda environment: each)
 
-        def add(get: Getter) -> Getter:
+        def add(get: G) -> G:
             row(lambda environment: get)
             return get
 
@@ -178,22 +181,22 @@ class ConverterTable(Table[Converter]):
         facts: bool = False,
         many: bool = False,
         section: str = "7.3.1",
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    ) -> Callable[[C], C]:
         listed = _arguments(arguments)
         count = len(listed) if required is None else required
 
-        def add(make: Callable[..., Any]) -> Callable[..., Any]:
+        def add(make: C) -> C:
             spelled = tuple(names.split())
             self.add(Converter(spelled[0], listed, count, section, doc, many, input, output, make, facts, spelled))
             return make
 
         return add
 
-    def plain(self, names: str, input: SampleType, output: SampleType, doc: str) -> Callable[[Step], Step]:
+    def plain(self, names: str, input: SampleType, output: SampleType, doc: str) -> Callable[[C], C]:
         """Decorator over a step itself: a converter without arguments."""
         row = self.row(names, input, output, doc)
 
-        def add(step: Step) -> Step:
+        def add(step: C) -> C:
             row(lambda environment: step)
             return step
 
