@@ -25,7 +25,7 @@ from worker import decide, tunnel
 from worker.body import Body, request_body, response_body
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.facts import ExchangeFacts
-from worker.http.answers import CLOSING, Answer
+from worker.http.answers import Answer
 from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
 from worker.http.head import Request, Response
 from worker.http.rewrite import body_to_client, request_head, response_head
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _CONNECT, _BODY, _HEADERS, _DATA = Step.CONNECT, Step.BODY, Step.HEADERS, Step.DATA
 _LENGTH, _TUNNEL = BodyKind.LENGTH, BodyKind.TUNNEL
 
+INTERIM_RESPONSES_MAX = 100
 REPLAY_BYTES_MAX = 65536
 """Longest request body that is kept for sending it again."""
 
@@ -77,6 +78,7 @@ class Exchange(ExchangeFacts):
     unfinished: Body | None = None  # the request's, while it has not come whole
     body_consumed = False  # bytes of the request's body have left our buffer
     repeated_after_idle = False
+    interim_responses = 0
     unsent: memoryview | bytes = b""
     replay: bytes | None = None  # the request's body as received, while it can be sent again
     idempotent_rule: bool | None = None  # `http-request set-idempotent`
@@ -262,7 +264,10 @@ class Exchange(ExchangeFacts):
         self.bytes_in += body.moved
 
     async def _pass_interim(self, request: Request, response: Response) -> None:
-        """100, 102, 103: for clients that know them."""
+        """100, 102, 103: for clients that know them. Raises ServerGone when there is no end of them."""
+        self.interim_responses += 1
+        if self.interim_responses > INTERIM_RESPONSES_MAX:
+            raise ServerGone(Failure.JUNK, "too_many_interim_responses", received=True)
         if request.version >= 11:
             await self.stream.send(response_head(response, 11, True), self.world.pump.now + self.frontend.client_s)
 
@@ -317,6 +322,8 @@ class Exchange(ExchangeFacts):
         self.response_head = response
         self.server_status = self.status = response.status
         keep = request.keep_alive and not self.frontend.closes_client and self.unfinished is None and not self.session.stop_after
+        if self.response_editor is not None and self.response_editor.closes:
+            keep = False
         data = response_head(self.response_editor or response, request.version, keep)
         leftover = b""
         if plan is NO_BODY:
@@ -348,7 +355,7 @@ class Exchange(ExchangeFacts):
         self.server_status = self.status = response.status
         plan = response.body
         out = body_to_client(plan, request.version)
-        if out is CLOSE_BODY:
+        if out is CLOSE_BODY or (self.response_editor is not None and self.response_editor.closes):
             keep = False
         self.response_started = True
         self.step = _DATA
@@ -437,7 +444,7 @@ class Exchange(ExchangeFacts):
         if answer.silent:
             return False
         request = self.head
-        keep = request is not None and request.keep_alive and answer.status not in CLOSING and self._skip_body(request)
+        keep = request is not None and request.keep_alive and not answer.closes and self._skip_body(request)
         keep = keep and not self.frontend.closes_client and not self.session.stop_after
         self.status = answer.status
         self.response_head = answer.response()

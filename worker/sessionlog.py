@@ -82,9 +82,12 @@ def format_text(proxy: model.Proxy) -> str | None:
     if proxy.log_format is not None:
         return proxy.log_format
     options, arguments = proxy.options, proxy.option_args
+    wants_http = "httplog" in options or "httplog" in arguments or "httpslog" in options
+    if wants_http and proxy.mode != "http":
+        return TCP_FORMAT  # as HAProxy, which warns about it when the file is read
     if "httpslog" in options:
         return HTTPS_FORMAT
-    if "httplog" in options or "httplog" in arguments:
+    if wants_http:
         return CLF_FORMAT if "clf" in arguments.get("httplog", ()) else HTTP_FORMAT
     if "tcplog" in options or "tcplog" in arguments:
         return TCP_FORMAT

@@ -28,6 +28,11 @@ class Tally:
         """These words are to be published."""
         self._pending.add(self)
 
+    def unpublished(self, word: int) -> int:
+        """How far one word is ahead of what the others see."""
+        self._derive(self.words)
+        return self.words[word] - self._shared[word]
+
     def publish(self) -> None:
         self._derive(self.words)
         self._shared[:] = memoryview(self.words)

@@ -28,6 +28,7 @@ from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.process.launch import Launch
 from common.wire.proxy_header import ProxyHeader
 from worker.certs import BindTls
+from worker.http.head import Limits
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
 from worker.receive import Channel, ChannelSeat, Seat
@@ -36,7 +37,7 @@ from worker.server import Server
 from worker.servers.idle import DescriptorShare
 from worker.session import Session
 from worker.sessionlog import SessionLog
-from worker.tally import Tallies
+from worker.tally import Tallies, Tally
 from worker.tickets import context_for
 from worker.tls import TlsStream
 from worker.tls_facts import ConnectionFacts
@@ -81,9 +82,10 @@ class World:
         config = self.config
         try:
             compiled = []
+            limits = Limits.of(config.globals)
             for index, proxy in enumerate(config.proxies):
                 environment = CompileEnvironment(proxy=proxy, config=config, read_file=_read_file, maps=self.maps)
-                compiled.append((index, proxy, environment, compile_rules(proxy, config, environment), ErrorPages(proxy)))
+                compiled.append((index, proxy, environment, compile_rules(proxy, config, environment), ErrorPages(proxy, limits)))
             for index, proxy, _environment, rules, errors in compiled:
                 if proxy.backend and not proxy.disabled:
                     self.backends[proxy.name] = Backend(self, index, proxy, rules, errors)
@@ -228,28 +230,28 @@ class World:
     @property
     def connections(self) -> int:
         """Of all processes."""
-        return sum(self._gauge(0))
+        return self._gauge(0, self._process)
 
-    def _gauge(self, number: int) -> memoryview[int]:
-        """Current sessions of one object, by process."""
-        return self.counters.across(number, f.SCUR)
+    def _gauge(self, number: int, tally: Tally) -> int:
+        """Current sessions of one object over all processes: what the others have published, and our own as they are now."""
+        return sum(self.counters.across(number, f.SCUR)) + tally.unpublished(f.SCUR)
 
     def frontend_connections(self, name: str) -> int:
         frontend = self.frontends.get(name)
-        return sum(self._gauge(self.counters.layout.frontends[frontend.index])) if frontend is not None else 0
+        return self._gauge(self.counters.layout.frontends[frontend.index], frontend.tally) if frontend is not None else 0
 
     def backend_connections(self, name: str) -> int:
         backend = self.backends.get(name)
-        return sum(self._gauge(self.counters.layout.backends[backend.index])) if backend is not None else 0
+        return self._gauge(self.counters.layout.backends[backend.index], backend.tally) if backend is not None else 0
 
     def server_connections(self, backend: str, server: str) -> int:
         found = self._server(backend, server)
         if found is None:
             return 0
-        return sum(self._gauge(self.counters.layout.servers[found.backend.index][found.position]))
+        return self._gauge(self.counters.layout.servers[found.backend.index][found.position], found.tally)
 
     def bind_connections(self, bind: model.Bind) -> int:
-        return sum(self._gauge(self.counters.layout.listeners[bind.id]))
+        return self._gauge(self.counters.layout.listeners[bind.id], self._binds[bind.id][1].listeners[bind.id])
 
     def _rate(self, number: int, rate: int, word: int) -> int:
         now = time.monotonic()
