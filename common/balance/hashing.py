@@ -7,7 +7,8 @@ words are combined by exclusive or and the function of `hash-type` is not asked,
 seen by asking it). Without a key the turn of the servers decides.
 
 Affinity comes before capacity: a full server is chosen all the same and the request waits in that server's queue, unless
-`hash-preserve-affinity maxconn|maxqueue` says that the next server of the key is better than waiting.
+`hash-preserve-affinity maxconn|maxqueue` says that the next server of the key is better than waiting; `full` then tells
+whether the server is at its maxconn, or whether its queue is full as well.
 
 Hashes of short keys are remembered: hashing in Python costs microseconds, remembering a tenth of one.
 """
