@@ -186,9 +186,9 @@ def cookie(scope: Scope, statement: Statement) -> None:
     insert = "insert" in seen
     for need, position in seen.items():
         if need in ("maxidle", "maxlife") and not insert:
-            raise statement.fault(f"'cookie {need}' only works with insert mode cookies.", position, "Add insert.")
+            statement.note(f"'cookie {need}' has an effect with inserted cookies only", position, "Add insert.")
     if "preserve" in seen and not (insert or "indirect" in seen):
-        raise statement.fault("'cookie' : 'preserve' needs 'insert' or 'indirect'.", seen["preserve"])
+        statement.note("'cookie preserve' has an effect with 'insert' or 'indirect' only", seen["preserve"])
     if "prefix" in seen and "indirect" in seen:
         statement.note(
             "'cookie' : with 'prefix' and 'indirect', changes of the cookie by the server never reach the client", seen["indirect"]

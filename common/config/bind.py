@@ -77,6 +77,8 @@ def _addresses(statement: Statement) -> list[Address]:
 def _settle(scope: Scope, statement: Statement, draft: BindDraft, owner: str) -> None:
     """What depends on the line as a whole."""
     bind, tls = draft.bind, draft.tls
+    if bind.label and "," in statement.argument(0):
+        statement.alert(f"{owner}'id' can only be used with a single socket", hint="Write a bind line for each address.")
     bind.processes = resolve_processes(draft.processes, scope.state.config.globals.nbproc)
     if tls.enabled:
         merge_defaults(tls, scope.state.tls_binds)

@@ -19,6 +19,7 @@ from common.config.diagnostics import Diagnostic, Report, Severity
 from common.config.directives import Blocks
 from common.config.draft import Scope, State
 from common.config.environment import Environment
+from common.config.expressions import run_deferred
 from common.config.keywords import Keyword, Section, Status
 from common.config.lexer import LexError, split_line
 from common.config.options import LoadOptions
@@ -48,11 +49,12 @@ class Loaded:
 
 def load(sources: Sequence[tuple[str, bytes]], environment: Mapping[str, str], *, options: LoadOptions) -> Loaded:
     """A configuration from its files, given as (name, content) in the order of the command line."""
-    report = Report()
+    report = Report(name for name, _ in sources)
     state = State(Config(files=tuple(name for name, _ in sources)), report, Environment(environment), options)
     for name, data in sources:
         _File(state, name).read(data)
     settle(state)
+    run_deferred(state)
     check(state)
     found = report.in_order()
     return Loaded(None if report.fatal else state.config, found, state.environment.variables)
@@ -151,8 +153,10 @@ class _File:
         if row.status is Status.NOTICED:
             statement.note(f"'{row.name}' has no effect in Usher", hint=row.instead, slug="no-effect")
             return
-        if not sections.allowed_here(scope, row, statement):
+        target = sections.allowed_here(scope, row, statement)
+        if target is None:
             return
+        scope = target
         count = len(statement.arguments)
         if row.most is not None and count > row.most:
             raise Fault(

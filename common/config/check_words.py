@@ -30,7 +30,7 @@ _CONNECT_VALUES = {
     "proto": "a protocol",
     "comment": "a text",
 }
-_VARIABLE = re.compile(r"(?:http|tcp)-check (set-var|set-var-fmt|unset-var)\((.*)\)", re.DOTALL)
+_VARIABLE = re.compile(r"(?:http|tcp)-check (set-var|set-var-fmt|unset-var)\(([^()]*)\)", re.DOTALL)
 _NAME = re.compile(r"check\.[A-Za-z0-9_.]+|(?:proc|sess|txn|req|res)\.[A-Za-z0-9_.]+")
 
 

@@ -58,9 +58,10 @@ class Diagnostic:
 class Report:
     """The findings so far, in the order in which they were made; the same finding at the same place is kept once."""
 
-    __slots__ = ("_seen", "diagnostics", "dropped")
+    __slots__ = ("_files", "_seen", "diagnostics", "dropped")
 
-    def __init__(self) -> None:
+    def __init__(self, files: Iterable[str] = ()) -> None:
+        self._files = {name: index for index, name in enumerate(files)}
         self.diagnostics: list[Diagnostic] = []
         self.dropped = 0
         self._seen: set[tuple[Severity, Place, str]] = set()
@@ -83,11 +84,17 @@ class Report:
         return any(diagnostic.severity is Severity.ALERT for diagnostic in self.diagnostics)
 
     def in_order(self) -> list[Diagnostic]:
-        """All findings: line by line in file order first, then those about the whole configuration."""
-        found = sorted(self.diagnostics, key=lambda diagnostic: diagnostic.whole or diagnostic.place.line == 0)
+        """All findings: line by line in the order of the files, then those about the whole configuration."""
+        found = sorted(self.diagnostics, key=self._rank)
         if self.dropped:
             found.append(Diagnostic(Severity.NOTICE, Place(), f"{self.dropped} more findings are not shown", slug="too-many-findings"))
         return found
+
+    def _rank(self, diagnostic: Diagnostic) -> tuple[bool, int, int]:
+        place = diagnostic.place
+        if diagnostic.whole or not place.line:
+            return (True, 0, 0)
+        return (False, self._files.get(place.file, len(self._files)), place.line)
 
 
 def render(diagnostic: Diagnostic, pid: int) -> str:

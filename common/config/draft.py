@@ -7,17 +7,21 @@ Source: HAProxy configuration manual 4 ("defaults" … "from"), 5.2 ("default-se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
+from common.acl.environment import CompileEnvironment
 from common.config.diagnostics import Diagnostic, Report, Severity
 from common.config.environment import Environment
 from common.config.keywords import FRONTENDS, Section
 from common.config.options import LoadOptions
-from common.model import Acl, Address, AddressKind, Config, Place, Proxy, Rule, Server, Tls
+from common.config.statement import Statement
+from common.model import Acl, Address, AddressKind, Condition, Config, Place, Proxy, Rule, Server, Tls
 
 T = TypeVar("T")
+_ACL_FETCH = re.compile(r"(?<![a-z_])acl\(([^()]*)\)")
 
 
 def copied(value: T) -> T:
@@ -42,6 +46,7 @@ class TlsDraft:
     enabled: bool = False
     disabled: set[str] = field(default_factory=set)
     words: list[str] = field(default_factory=list)  # those given, for the check that they have an effect
+    sni_position: int = -1  # argument of the line that the `sni` expression is; -1 = it is inherited, or there is none
 
     def heir(self) -> TlsDraft:
         return TlsDraft(copied(self.settings), self.enabled, set(self.disabled), list(self.words))
@@ -53,9 +58,25 @@ class ServerDraft:
 
     server: Server = field(default_factory=lambda: Server(Place(), "", Address(AddressKind.INET)))
     tls: TlsDraft = field(default_factory=TlsDraft)
+    format_positions: list[int] = field(default_factory=list)  # arguments of the line that are log-formats
 
     def heir(self) -> ServerDraft:
         return ServerDraft(copied(self.server), self.tls.heir())
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Something to compile once the whole configuration is known. start: argument that the compiler's word 0 is.
+
+    acl: the `acl` line that it is, if it is one. origin: the defaults section that said it, None = the section itself.
+    """
+
+    statement: Statement
+    start: int
+    lead: str
+    compile: Callable[[CompileEnvironment], None]
+    acl: Acl | None = None
+    origin: ProxyDraft | None = None
 
 
 @dataclass(slots=True)
@@ -75,7 +96,11 @@ class ProxyDraft:
     used_by: list[str] = field(default_factory=list)
     used_implicitly: bool = False
     used_explicitly: bool = False
+    mixed_use: bool = False  # both, and told so
+    used_for: set[Section] = field(default_factory=set)  # kinds of proxies that took rules from this defaults section
     reset: set[str] = field(default_factory=set)  # inherited lists that this section has begun to replace
+    deferred: list[Deferred] = field(default_factory=list)
+    table_uses: list[tuple[str, Place]] = field(default_factory=list)  # tables that rules name ("" = the proxy's own), and where
     own_rules_from: int = 0
     own_acls_from: int = 0
 
@@ -99,11 +124,14 @@ class ProxyDraft:
         proxy.place, proxy.name = place, name
         proxy.frontend = section is Section.DEFAULTS or bool(section & FRONTENDS)
         proxy.backend = section is Section.DEFAULTS or section in Section.BACKEND | Section.LISTEN
+        if section is not Section.DEFAULTS:
+            _rename_acls(proxy, self.proxy.name)
         return ProxyDraft(
             section,
             proxy,
             template=self.template.heir(),
             source=self,
+            deferred=[replace(waiting, origin=waiting.origin or self) for waiting in self.deferred],
             own_rules_from=len(proxy.rules),
             own_acls_from=len(proxy.acls),
         )
@@ -113,8 +141,42 @@ class ProxyDraft:
         return self.proxy.rules[self.own_rules_from :]
 
     @property
-    def own_acls(self) -> list[Acl]:
+    def declared_acls(self) -> list[Acl]:
+        """The ACLs that this section's own lines can name: not those of its defaults section."""
         return self.proxy.acls[self.own_acls_from :]
+
+
+def _rename_acls(proxy: Proxy, source: str) -> None:
+    """ACLs of a defaults section are its own: a section may use the same names for others (manual 4.2 "acl").
+
+    So the inherited ones become "SOURCE/NAME", which no one can write, in `acl` lines, conditions and the `acl()` fetch.
+    """
+    names = {acl.name: f"{source}/{acl.name}" for acl in proxy.acls if "/" not in acl.name}
+    if not names:
+        return
+    proxy.acls = [replace(acl, name=names.get(acl.name, acl.name), words=_renamed_fetch(acl.words, names)) for acl in proxy.acls]
+    proxy.rules = [
+        replace(rule, words=_renamed_fetch(rule.words, names), condition=_renamed(rule.condition, names)) for rule in proxy.rules
+    ]
+
+
+def _renamed(condition: Condition | None, names: Mapping[str, str]) -> Condition | None:
+    if condition is None:
+        return None
+    words, depth = [], 0
+    for word in _renamed_fetch(condition.words, names):
+        name = word.lstrip("!")
+        depth += (name == "{") - (name == "}")
+        words.append(word if depth or name not in names else word[: len(word) - len(name)] + names[name])
+    return replace(condition, words=tuple(words))
+
+
+def _renamed_fetch(words: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, ...]:
+    def one_call(match: re.Match[str]) -> str:
+        items = [(item[: len(item) - len(item.lstrip("!"))], item.lstrip("!")) for item in match[1].split(",")]
+        return "acl(" + ",".join(mark + names.get(name, name) for mark, name in items) + ")"
+
+    return tuple(_ACL_FETCH.sub(one_call, word) if "acl(" in word else word for word in words)
 
 
 def fresh_defaults(place: Place, name: str) -> ProxyDraft:
@@ -134,11 +196,12 @@ class State:
     proxies: list[ProxyDraft] = field(default_factory=list)
     defaults: ProxyDraft = field(default_factory=lambda: fresh_defaults(Place(), ""))
     named_defaults: dict[str, ProxyDraft] = field(default_factory=dict)
+    every_defaults: list[ProxyDraft] = field(default_factory=list)
+    deferred: list[Deferred] = field(default_factory=list)  # of sections that are no proxies
     duplicate_defaults: set[str] = field(default_factory=set)
     tls_binds: TlsDraft = field(default_factory=TlsDraft)  # ssl-default-bind-options
     tls_servers: TlsDraft = field(default_factory=TlsDraft)
     unix_bind: dict[str, object] = field(default_factory=dict)  # fields of Bind that unix-bind presets
-    table_uses: list[tuple[str, str, Place]] = field(default_factory=list)  # table ("" = own), proxy, where: checked at the end
     error_sections: list[tuple[ProxyDraft, str, tuple[int, ...], Place]] = field(default_factory=list)  # errorfiles lines
     group_members: list[tuple[str, str, str, Place]] = field(default_factory=list)  # userlist, group, user, where it is said
     store_bases: tuple[str, str] = ("", "")  # crt-base and key-base of the crt-store that is being read

@@ -129,6 +129,8 @@ class Table(Generic[ParserT]):
         A row "set-var()" is found for any "set-var(…)".
         """
         for length in range(min(KEYWORD_WORDS_MAX, len(words)), 0, -1):
+            if length > 1 and "(" in "".join(word.text for word in words[: length - 1]):
+                continue  # blanks inside parentheses are no part of a keyword
             name = " ".join(word.text for word in words[:length])
             row = self._rows.get((section, name)) or (self._rows.get((section, name.partition("(")[0] + "()")) if "(" in name else None)
             if row is not None:

@@ -23,7 +23,7 @@ class LoadOptions:
 
     features, enabled: what feature() and enabled() are true for. workers: `--workers N`, overriding the file.
     read_file: bytes of a file that a line names (error pages, maps, pattern lists); it may raise OSError. None: they are not looked at.
-    peer_name: -L.
+    peer_name: -L. now: seconds since 1970, for certificates that expire; None: not checked.
     """
 
     version: str = VERSION
@@ -35,5 +35,6 @@ class LoadOptions:
     file_bytes_max: int = source.FILE_BYTES_MAX
     line_bytes_max: int = source.LINE_BYTES_MAX
     workers: int | None = None
+    now: float | None = None
     peer_name: str = "localhost"
     read_file: Callable[[str], bytes] | None = None

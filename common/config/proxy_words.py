@@ -133,9 +133,6 @@ def format_of(field: str) -> SectionParser:
     """A log-format that goes to a field of the proxy."""
 
     def parse(scope: Scope, statement: Statement) -> None:
-        if not scope.proxy_draft.can_listen:
-            statement.warn(f"backend '{scope.name}' : '{statement.keyword}' directive is ignored in backends.", slug="wrong-section")
-            return
         check_format(scope, statement, 0)
         setattr(scope.proxy, field, statement.argument(0))
 
@@ -175,11 +172,10 @@ def source(scope: Scope, statement: Statement) -> None:
 
 
 def send_name_header(scope: Scope, statement: Statement) -> None:
-    """Without a name: no field, also when a defaults section named one."""
     name = statement.argument(0)
-    if name.lower() in ("connection", "content-length", "host", "transfer-encoding"):
-        raise statement.fault(f"'http-send-name-header' cannot use '{name}' header name.", 0)
-    scope.proxy.extra["http-send-name-header"] = ((name,) if name else (),)
+    if not name:
+        raise statement.fault("'http-send-name-header' requires a header string.", 0)
+    scope.proxy.extra["http-send-name-header"] = ((name,),)
 
 
 def description(scope: Scope, statement: Statement) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from common.acl.environment import Where
 from common.config import values
 from common.config.draft import Scope
 from common.config.expressions import check_condition, check_expression, check_format, check_rule
@@ -155,16 +156,16 @@ def stick(scope: Scope, statement: Statement) -> None:
     kind = statement.keyword.removeprefix("stick ")
     if not words:
         raise statement.fault("'stick' expects a fetch method.", 0, "For example: stick on src")
-    length = check_expression(scope, statement, 0, response=kind == "store-response")
+    length = check_expression(scope, statement, 0, where=Where.RESPONSE if kind == "store-response" else Where.REQUEST)
     rest = words[length:]
     if rest and (rest[0] != "table" or len(rest) != 2):
         if rest[0] == "table" and len(rest) == 1:
             raise statement.fault("'stick' : 'table' expects a table name.", length + 1)
         raise statement.fault(f"'stick' : unexpected keyword '{rest[0]}', only 'table', 'if' and 'unless' are allowed.", length)
     if rest:
-        scope.state.table_uses.append((rest[1], scope.proxy.name, statement.place_of(length + 1)))
+        scope.proxy_draft.table_uses.append((rest[1], statement.place_of(length + 1)))
     else:
-        scope.state.table_uses.append(("", scope.proxy.name, statement.place))
+        scope.proxy_draft.table_uses.append(("", statement.place))
     one = Rule(statement.place, "stick", (kind, *words), condition)
     check_condition(scope, statement, one, len(words) + 1)
     scope.proxy.rules.append(one)

@@ -8,10 +8,11 @@ Source: HAProxy configuration manual 2.1, 4, 3.4 (userlists), 3.5 (peers), 3.8 (
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from common.config import values
 from common.config.diagnostics import Severity
-from common.config.draft import ProxyDraft, Scope, State, fresh_defaults
+from common.config.draft import ProxyDraft, Scope, State, copied, fresh_defaults
 from common.config.keywords import Keyword, Section
 from common.config.proxy_words import SectionParser
 from common.config.statement import Statement
@@ -34,10 +35,11 @@ def open_defaults(state: State, statement: Statement) -> Scope:
     if source is not None:
         source.used_by.append(f"defaults section '{name}'" if name else "another defaults section")
         draft = source.heir(Section.DEFAULTS, statement.place, name)
-        _refuse_rules_of(source, statement)
+        _check_inherited_rules(Section.DEFAULTS, source, statement)
     else:
         draft = fresh_defaults(statement.place, name)
     state.defaults = draft
+    state.every_defaults.append(draft)
     if name:
         if name in state.named_defaults:
             state.duplicate_defaults.add(name)
@@ -63,6 +65,9 @@ def open_proxy(section: Section) -> SectionOpener:
             source = state.defaults
             source.used_implicitly = True
         source.used_by.append(f"{kind} '{name}'")
+        if source.used_implicitly and source.used_explicitly and not source.mixed_use:
+            _warn_of_mixed_use(source, statement)
+        _check_inherited_rules(section, source, statement)
         draft = source.heir(section, statement.place, name)
         draft.proxy.defaults = source.proxy.name
         _refuse_twins(state, draft, statement)
@@ -70,6 +75,17 @@ def open_proxy(section: Section) -> SectionOpener:
         return Scope(state, section, name, draft)
 
     return opener
+
+
+def _warn_of_mixed_use(source: ProxyDraft, statement: Statement) -> None:
+    source.mixed_use = True
+    place = source.proxy.place
+    statement.warn(
+        f"defaults section '{source.proxy.name}' (declared at {place.file}:{place.line}) is explicitly referenced by another proxy and "
+        "implicitly used here. To avoid any ambiguity don't mix both usage.",
+        hint="Add a last defaults section not explicitly used or always use explicit references.",
+        slug="mixed-defaults",
+    )
 
 
 def _from(state: State, statement: Statement, position: int) -> ProxyDraft | None:
@@ -99,12 +115,27 @@ def _from(state: State, statement: Statement, position: int) -> ProxyDraft | Non
     return found
 
 
-def _refuse_rules_of(source: ProxyDraft, statement: Statement) -> None:
-    if source.proxy.rules or source.proxy.acls:
-        name = source.proxy.name
+def _check_inherited_rules(section: Section, source: ProxyDraft, statement: Statement) -> None:
+    """Rules of a defaults section fit either frontends or backends: not both, not a listen section, not further defaults."""
+    rulesets = {rule.ruleset for rule in source.proxy.rules}
+    if not rulesets:
+        return
+    place = source.proxy.place
+    where = f"(defaults section at {place.file}:{place.line})"
+    if section in (Section.DEFAULTS, Section.LISTEN):
         statement.alert(
-            f"defaults section '{name}' holds rules or ACLs, so that no other defaults section may start from it.",
-            hint=f"Move the rules of '{name}' into the section that is used last.",
+            f"a {section.title} section cannot inherit from a defaults section defining TCP/HTTP rules {where}.",
+            hint="Such rules are for frontends alone, or for backends alone.",
+        )
+        return
+    misfits = {"tcp-response content"} if section is Section.FRONTEND else {"tcp-request connection", "tcp-request session"}
+    for ruleset in sorted(rulesets & misfits):
+        statement.alert(f"a {section.title} section cannot inherit from a defaults section defining '{ruleset}' rules {where}.")
+    source.used_for.add(section)
+    if len(source.used_for) > 1:
+        statement.alert(
+            f"frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules {where}.",
+            hint="Make one defaults section for each kind.",
         )
 
 
@@ -122,36 +153,53 @@ def _refuse_twins(state: State, draft: ProxyDraft, statement: Statement) -> None
             return
 
 
-def allowed_here(scope: Scope, row: Keyword[SectionParser], statement: Statement) -> bool:
-    """Whether a keyword of the section's table can be used in this very section (rows of proxies list every proxy section)."""
+def allowed_here(scope: Scope, row: Keyword[SectionParser], statement: Statement) -> Scope | None:
+    """Where a keyword of the section's table takes effect: here, nowhere (None), or in a copy that is thrown away.
+
+    Rows of proxies are looked up for every proxy section. One that only lacks the capability is warned about and still read, so that
+    what is wrong with its arguments is told as well.
+    """
     draft = scope.draft
     if draft is None:
-        return True
+        return scope
     if scope.section is Section.DEFAULTS:
-        if not row.sections & Section.DEFAULTS:
-            statement.alert(
-                f"'{row.name}' not allowed in 'defaults' section.", hint="Write it in each section that needs it.", slug="wrong-section"
-            )
-            return False
-        if row.named_defaults and not scope.name:
-            statement.alert(
-                f"'{row.name}' not allowed in anonymous 'defaults' section.",
-                hint="Give the section a name: defaults NAME",
-                slug="wrong-section",
-            )
-            return False
-        return True
+        return scope if _allowed_in_defaults(scope, row, statement) else None
     if row.sections & scope.section:
-        return True
+        return scope
     missing = "frontend" if not draft.can_listen else "backend"
     kind = scope.section.title
+    name = row.name.removesuffix("()")
     if row.elsewhere is Severity.ALERT:
         statement.alert(
-            f"'{row.name}' not allowed because {kind} '{scope.name}' has no {missing} capability.",
+            f"'{name}' not allowed because {kind} '{scope.name}' has no {missing} capability.",
             hint=f"Move it to a {missing} or listen section.",
             slug="wrong-section",
         )
-    else:
-        advice = {"maxconn": " Maybe you want 'fullconn' instead ?", "fullconn": " Maybe you want 'maxconn' instead ?"}.get(row.name, "")
-        statement.warn(f"'{row.name}' ignored because {kind} '{scope.name}' has no {missing} capability.{advice}", slug="wrong-section")
-    return False
+        return None
+    if row.elsewhere is Severity.NOTICE:
+        statement.note(f"'{name}' has no effect because {kind} '{scope.name}' has no {missing} capability.", slug="wrong-section")
+        return _thrown_away(scope, draft)
+    advice = {"maxconn": " Maybe you want 'fullconn' instead ?", "fullconn": " Maybe you want 'maxconn' instead ?"}.get(row.name, "")
+    statement.warn(f"'{name}' ignored because {kind} '{scope.name}' has no {missing} capability.{advice}", slug="wrong-section")
+    return _thrown_away(scope, draft)
+
+
+def _thrown_away(scope: Scope, draft: ProxyDraft) -> Scope:
+    """A scope whose proxy nobody keeps."""
+    return replace(scope, draft=replace(draft, proxy=copied(draft.proxy), deferred=[], table_uses=[], given=dict(draft.given)))
+
+
+def _allowed_in_defaults(scope: Scope, row: Keyword[SectionParser], statement: Statement) -> bool:
+    if not row.sections & Section.DEFAULTS:
+        statement.alert(
+            f"'{row.name}' not allowed in 'defaults' section.", hint="Write it in each section that needs it.", slug="wrong-section"
+        )
+        return False
+    if row.named_defaults and not scope.name:
+        statement.alert(
+            f"'{row.name}' not allowed in anonymous 'defaults' section.",
+            hint="Give the section a name: defaults NAME",
+            slug="wrong-section",
+        )
+        return False
+    return True

@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from common.acl.environment import Where
 from common.config.address import SERVER, AddressError, parse_address
 from common.config.draft import Scope, ServerDraft
+from common.config.expressions import check_expression, check_format
 from common.config.keywords import Section
 from common.config.line_words import read_words
 from common.config.server_words import WORDS
@@ -28,8 +30,9 @@ _EXPECTS = "'server' expects <name> and <addr>[:<port>] as arguments."
 
 def parse_default_server(scope: Scope, statement: Statement) -> None:
     """`default-server [settings]`; several lines add up."""
-    owner = "'default-server' : "
-    read_words(WORDS, Section.DEFAULT_SERVER, scope.state, scope.proxy_draft.template, Words(statement), owner)
+    draft = scope.proxy_draft.template
+    read_words(WORDS, Section.DEFAULT_SERVER, scope.state, draft, Words(statement), "'default-server' : ")
+    _check_expressions(scope, statement, draft)
 
 
 def parse_server(scope: Scope, statement: Statement) -> None:
@@ -91,9 +94,20 @@ def _add(scope: Scope, statement: Statement, name: str, address_at: int, *, ordi
         return None
     if server.address.kind is AddressKind.FD:
         statement.note(f"{owner}each process connects through its own copy of descriptor {server.address.fd}", address_at)
+    _check_expressions(scope, statement, draft)
     _check_words(statement, owner, server)
     scope.proxy_draft.servers.append(draft)
     return draft
+
+
+def _check_expressions(scope: Scope, statement: Statement, draft: ServerDraft) -> None:
+    """The sample expressions and formats of one line; the template forgets where they stood."""
+    if draft.tls.sni_position >= 0:
+        check_expression(scope, statement, draft.tls.sni_position, where=Where.SERVER_CHOICE, words=1)
+    for position in draft.format_positions:
+        check_format(scope, statement, position, Where.SERVER_CHOICE)
+    draft.tls.sni_position = -1
+    draft.format_positions.clear()
 
 
 def _check_words(statement: Statement, owner: str, server: Server) -> None:

@@ -194,6 +194,7 @@ def _tlv(state: State, draft: ServerDraft, words: Words) -> None:
             f"'{keyword}' : a TLV type from 0 to 255 is expected in the parentheses", "For example: set-proxy-v2-tlv-fmt(0xE1) %[src]"
         )
     draft.server.options[keyword] = (words.required("a log-format"),)
+    draft.format_positions.append(words.position - 1)
 
 
 def _source(state: State, draft: ServerDraft, words: Words) -> None:

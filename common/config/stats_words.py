@@ -20,6 +20,12 @@ def flag(scope: Scope, statement: Statement) -> None:
     scope.proxy.extra[statement.keyword] = ((),)
 
 
+def description(scope: Scope, statement: Statement) -> None:
+    if not statement.arguments and scope.state.config.globals.description is None:
+        statement.warn("'show-desc' requires a parameter or 'desc' to be set in the global section.", hint="Write a text after it.")
+    words_kept(scope, statement)
+
+
 def words_kept(scope: Scope, statement: Statement) -> None:
     scope.proxy.extra[statement.keyword] = (tuple(statement.arguments),)
 

@@ -217,6 +217,7 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
         rule_words.declare_capture,
         "A place that `http-request capture` fills.",
         0,
+        elsewhere=Severity.ALERT,
         most=3,
         named_defaults=True,
     ),

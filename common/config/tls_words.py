@@ -66,6 +66,11 @@ def _no_ssl(state: State, draft: TlsDraft, words: Words) -> None:
     draft.enabled = False
 
 
+def _sni(state: State, draft: TlsDraft, words: Words) -> None:
+    draft.settings.sni = words.required("a sample expression")
+    draft.sni_position = words.position - 1
+
+
 def _certificate(state: State, draft: TlsDraft, words: Words) -> None:
     draft.settings.certificates.append(joined(state.crt_base, words.required("a certificate file or directory")))
 
@@ -289,7 +294,7 @@ ROWS: tuple[Keyword[TlsParser], ...] = (
         "sni",
         _SERVER,
         "<expression>",
-        _text("sni", "a sample expression"),
+        _sni,
         "What is sent as server name and verified, for each connection.",
     ),
     _row(
