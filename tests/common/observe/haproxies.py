@@ -6,7 +6,8 @@ import contextlib
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -46,6 +47,12 @@ class RunningHaproxy:
             sock.sendall(command.encode() + b"\n")
             with sock.makefile() as answer:
                 return answer.read()
+
+    def ask_until(self, command: str, seen: Callable[[str], bool]) -> None:
+        """Ask again and again until the answer is as wanted; AssertionError after a while."""
+        end = time.monotonic() + 10
+        while not seen(answer := self.ask(command)):
+            assert time.monotonic() < end, answer
 
     def end(self) -> None:
         self._process.terminate()

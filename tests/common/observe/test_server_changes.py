@@ -166,8 +166,7 @@ backend mark
 @pytest.mark.interop("haproxy")
 def test_each_order_has_the_effect_and_the_log_lines_of_haproxy(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as checked, haproxy(tmp_path, HAPROXY % checked.getsockname()[1]) as theirs:
-        while "L4OK" not in theirs.ask("show stat be 4 1"):
-            pass
+        theirs.ask_until("show stat be 4 1", lambda answer: "L4OK" in answer)
         book = Book()
         differences = []
         for number, order in enumerate(ORDERS):
