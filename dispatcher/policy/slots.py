@@ -10,7 +10,7 @@ A *slot* is the place of one worker; its *generation* counts the processes that 
 
 and belongs to the slot from `give` until it has ended, was refused, or had to be seated elsewhere (`lost`, `hung`).
 
-The states of a slot (`_MOVES` holds every move there is):
+The states of a slot (`MOVES`, in slot.py, holds every move there is):
 
     STARTING  a process was started; its channel or its hello is not there yet
     UP        may be chosen
@@ -30,73 +30,14 @@ With several dispatchers each counts its own; `others` tells what the rest has, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 
 from common.balance.balancer import Balancer, Candidate
 from common.balance.make import make, parse_algorithm
+from dispatcher.policy.slot import LIVE, MOVES, Others, Reseat, Slot, State
+
+__all__ = ["Others", "Reseat", "Slot", "Slots", "State"]
 
 _ID_MAX = 2**32 - 1
-
-
-class State(Enum):
-    STARTING = "starting"
-    UP = "up"
-    FULL = "full"
-    HUNG = "hung"
-    DRAINING = "draining"
-    DEAD = "dead"
-
-
-_MOVES: frozenset[tuple[State, State]] = frozenset(
-    [
-        (State.DEAD, State.STARTING),
-        (State.STARTING, State.UP),
-        (State.STARTING, State.FULL),
-        (State.STARTING, State.DRAINING),
-        (State.UP, State.FULL),
-        (State.FULL, State.UP),
-        (State.UP, State.HUNG),
-        (State.FULL, State.HUNG),
-        (State.HUNG, State.UP),
-        (State.HUNG, State.FULL),
-        (State.UP, State.DRAINING),
-        (State.FULL, State.DRAINING),
-        (State.HUNG, State.DRAINING),
-        *((state, State.DEAD) for state in State if state is not State.DEAD),
-    ]
-)
-
-_LIVE = (State.UP, State.FULL)
-
-Others = Callable[[int, int], int]
-"""(slot, listener) -> connections that the other dispatchers have there; listener -1: of all listeners."""
-
-Reseat = list[tuple[int, int]]
-"""(connection id, listener) in the order in which they were given."""
-
-
-class Slot:
-    """One worker's place. Read by everybody, changed by `Slots` only."""
-
-    __slots__ = (
-        "blocked", "connections", "counts", "generation", "handshakes", "index", "maxconn", "state", "total", "waiting", "weight",
-    )  # fmt: skip
-
-    def __init__(self, index: int, listeners: int, weight: float) -> None:
-        self.index = index
-        self.weight = weight
-        self.generation = 0
-        self.state = State.DEAD
-        self.maxconn = 0  # 0: no limit
-        self.handshakes = 0  # TLS handshakes in progress, as the worker reports
-        self.blocked = False  # its channel would block
-        self.counts = [0] * listeners
-        self.total = 0  # sum of counts
-        self.connections: dict[int, int] = {}  # id -> listener, waiting and taken
-        self.waiting: dict[int, int] = {}  # id -> listener, in the order of giving
-
-    def __repr__(self) -> str:
-        return f"<slot {self.index} generation {self.generation} {self.state.value} {self.counts} waiting {len(self.waiting)}>"
 
 
 class Slots:
@@ -288,7 +229,7 @@ class Slots:
         A worker that wakes up again finds the given ones in its channel. It knows from the clock that it slept, and must refuse
         all of them unread; such reports about connections that moved away are counted as stale here.
         """
-        if slot.state not in _LIVE:
+        if slot.state not in LIVE:
             return []
         self._move(slot, State.HUNG)
         return self._withdraw_waiting(slot)
@@ -404,8 +345,8 @@ class Slots:
             self._move(slot, State.UP)
 
     def _move(self, slot: Slot, state: State) -> None:
-        assert (slot.state, state) in _MOVES, f"{slot} cannot become {state.value}"
-        was_live = slot.state in _LIVE
+        assert (slot.state, state) in MOVES, f"{slot} cannot become {state.value}"
+        was_live = slot.state in LIVE
         slot.state = state
         following = self._twice[self._turn] if self._seatable else None
         self._seatable = [one for one in self.slots if one.state is State.UP]
@@ -413,9 +354,9 @@ class Slots:
         self._even = len({one.weight for one in self._seatable}) <= 1
         start = following.index if following is not None else 0
         self._turn = next((turn for turn, one in enumerate(self._seatable) if one.index >= start), 0)
-        if self._balancers is not None and was_live != (state in _LIVE):
+        if self._balancers is not None and was_live != (state in LIVE):
             for balancer in self._balancers:
-                balancer.update(slot.index, usable=state in _LIVE)
+                balancer.update(slot.index, usable=state in LIVE)
 
     def _forget(self, slot: Slot, number: int) -> bool:
         """Take a connection out of the slot. True if it was still waiting."""
