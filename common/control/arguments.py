@@ -54,11 +54,11 @@ _FLAGS = {
     "-vv": "build",
 }
 # Options of HAProxy's that only tune what Usher does otherwise: nothing that an operator could miss.
-_WITHOUT_EFFECT = re.compile(r"-dM.*|-dt.*|-d[LTekpv]|-dA.*|-4")
+_WITHOUT_EFFECT = re.compile(r"-dM.*|-dt.*|-d[LTekpv]|-4")
 # Those that the programs look at: letters of Launch.debug.
 _DEBUG = re.compile(r"-d(|b|F|G|I|R|S|V|Z|r)")
 _KEYWORDS = re.compile(r"-dK(.*)")
-_ANONYMIZED = re.compile(r"-dC(.*)")
+_MISSING = {"-dC": "the anonymized dump of a configuration", "-dA": "the archive of libraries"}
 _PID = re.compile(r"[0-9]+")
 
 
@@ -93,7 +93,6 @@ class Options:
     diagnostics: bool = False
     keyword_classes: str | None = None
     libraries: bool = False
-    anonymized: str | None = None
     workers: int | None = None
     process: int | None = None
     version: bool = False
@@ -160,8 +159,8 @@ def _take_pids(options: Options, word: str, left: deque[str]) -> None:
 def _take_rare(options: Options, word: str) -> None:
     if keywords := _KEYWORDS.fullmatch(word):
         options.keyword_classes = keywords[1]
-    elif anonymized := _ANONYMIZED.fullmatch(word):
-        options.anonymized = anonymized[1]
+    elif word[:3] in _MISSING:
+        raise UsageError(f"option '{word}': {_MISSING[word[:3]]} is not available")
     elif word == "-dL":
         options.libraries = True
     elif _WITHOUT_EFFECT.fullmatch(word):

@@ -75,7 +75,7 @@ def _act(options: Options, role: str, console: Console) -> int:
         return EXIT_USAGE
     for remark in options.remarks:
         console.notice(remark)
-    if options.check or options.keyword_classes is not None or options.anonymized is not None:
+    if options.check or options.keyword_classes is not None:
         from common.control import check
 
         return check.run(options, role, console)

@@ -18,6 +18,7 @@ from common.config.source import FILE_BYTES_MAX
 from common.control.arguments import Options
 from common.errors import ConfigError
 from common.model import Config
+from common.process.switches import is_on
 
 FILES_MAX = 10_000  # of one folder
 _SSL_CONDITIONS = (b"openssl_version", b"ssllib_name")
@@ -131,11 +132,11 @@ def _with_wishes(config: Config, options: Options) -> Config:
     settings.daemon = (settings.daemon or options.daemon) and not options.foreground
     for flag, keyword in (("R", "noreuseport"), ("S", "nosplice"), ("G", "nogetaddrinfo")):
         if flag in options.debug:
-            settings.extra.setdefault(keyword, ((),))
+            settings.extra[keyword] = ((),)
     if "V" in options.debug:
         for server in (server for proxy in config.proxies for server in proxy.servers):
             server.tls = replace(server.tls, verify="none") if server.tls else None
-    options.quiet = options.quiet or ("quiet" in settings.extra and not options.verbose)
-    options.zero_warning = options.zero_warning or "zero-warning" in settings.extra
-    options.master_worker = options.master_worker or "master-worker" in settings.extra
+    options.quiet = options.quiet or (is_on(settings, "quiet") and not options.verbose)
+    options.zero_warning = options.zero_warning or is_on(settings, "zero-warning")
+    options.master_worker = options.master_worker or is_on(settings, "master-worker")
     return config

@@ -48,11 +48,11 @@ Task = Callable[["Master"], Awaitable[None]]
 class Master:
     """read: makes the blueprint of the next generation from the files; raises UsherError with all that is wrong.
 
-    on_ready: called once, when the first generation serves. tasks: what else runs for as long as the service does.
+    on_serving: hears of each generation when it begins to serve. tasks: what else runs for as long as the service does.
     """
 
     __slots__ = (
-        *("_console", "_listeners", "_number", "_nursery", "_on_ready", "_read", "_reloading", "_spawner", "_stop", "_tasks"),
+        *("_console", "_listeners", "_number", "_nursery", "_on_serving", "_read", "_reloading", "_spawner", "_stop", "_tasks"),
         *("exit_signal", "generations", "life", "started_at_s"),
     )
 
@@ -62,7 +62,7 @@ class Master:
         listeners: Listeners,
         console: Console,
         read: Callable[[], Blueprint],
-        on_ready: Callable[[], None],
+        on_serving: Callable[[Generation], None],
         tasks: Sequence[Task] = (),
     ) -> None:
         self.exit_signal = 0  # the signal that ended the service, 0 if none did
@@ -73,7 +73,7 @@ class Master:
         self._listeners = listeners
         self._console = console
         self._read = read
-        self._on_ready = on_ready
+        self._on_serving = on_serving
         self._tasks = tasks
         self._number = 0
         self._reloading = trio.Lock()
@@ -121,7 +121,7 @@ class Master:
         if started:
             self.life = Life.SERVING
             notify.ready(self.status())
-            self._on_ready()
+            self._on_serving(first)
         return started
 
     async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
@@ -154,6 +154,7 @@ class Master:
                 notify.ready(self.status())
             self._number = generation.number
             self._console.notice(f"generation {generation.number} serves; the one before it ends with its last session")
+            self._on_serving(generation)
             for old in self.generations[:-1]:
                 self._nursery.start_soon(self._drain, old)
             return ""

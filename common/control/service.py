@@ -24,6 +24,7 @@ from common.model import Config
 from common.process import limits, privileges, zygote
 from common.process.launch import DISPATCHER, WORKER
 from common.process.plan import Plan, plan
+from common.process.switches import is_on
 
 if TYPE_CHECKING:
     from common.control.generation import Blueprint
@@ -58,11 +59,20 @@ def run(service: Service) -> int:
     console = Console(quiet=options.quiet)
     try:
         blueprint = prepare(service, console)
+        _remark(options, console)
         return _run(service, blueprint, console)
     except UsherError as error:
         if str(error):
             console.alert(str(error))
         return EXIT_FAILURE
+
+
+def _remark(options: Options, console: Console) -> None:
+    """Options that are taken and do something else than in HAProxy are never silent."""
+    if options.master_socket is not None:
+        console.notice("-S: the master serves no socket of its own; use signals, or `stats socket` in section global")
+    if options.old_socket is not None:
+        console.notice("-x: no sockets are taken over from the old process; addresses are bound beside it and shared until it leaves")
 
 
 def prepare(service: Service, console: Console) -> Blueprint:
@@ -89,7 +99,7 @@ def prepare(service: Service, console: Console) -> Blueprint:
         plan=part,
         environment=reading.environment,
         debug=frozenset(options.debug),
-        reuseport="noreuseport" not in config.globals.extra,
+        reuseport=not is_on(config.globals, "noreuseport"),
         memory_bytes_max=_memory_share(options, part, console),
         entries=service.entries,
     )
@@ -158,9 +168,15 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
     import trio
 
     from common.control.master import Master
+    from common.control.service_log import ServiceLog
     from common.process.spawner import Spawner
 
-    def ready() -> None:
+    log = ServiceLog(console, os.getpid())
+
+    def serving(generation: Generation) -> None:
+        log.open(generation.blueprint.config.globals)
+        if generation is not first:
+            return
         daemon.release(options.finish, options.terminate)
         if verdict:
             verdict.running()
@@ -169,7 +185,8 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
 
     async def main() -> int:
         spawner = Spawner(channel, zygote_pid, imports(blueprint), console.warning)
-        master = Master(spawner, listeners, console, lambda: prepare(service, console), ready, service.tasks)
+        tasks = [lambda _master: log.drain(), *service.tasks]
+        master = Master(spawner, listeners, console, lambda: prepare(service, console), serving, tasks)
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
 

@@ -13,16 +13,18 @@ are the workers); a number that is named on both sides gets one process of each 
 count from 1 to `dispatchers` and workers from 1 to `workers`.
 
 Each process that listens on a TCP bind gets a socket of its own in one SO_REUSEPORT group (a *shard*), so that they do
-not wake each other up. Unix and abstract sockets and inherited descriptors cannot be sharded: processes share them.
+not wake each other up. Unix and abstract sockets and inherited descriptors cannot be sharded: processes share them, as
+they do everything under `noreuseport`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 
 from common.model import AddressKind, Bind, Config, Proxy
 from common.process.launch import DISPATCHER, WORKER
+from common.process.switches import is_on
 
 _TCP = (AddressKind.INET, AddressKind.INET6)
 _ABSTRACT = (AddressKind.ABNS, AddressKind.ABNSZ)
@@ -85,7 +87,7 @@ def plan(config: Config, cores: int) -> Plan:
     tiers = _sort_binds(config)
     dispatchers = _dispatcher_numbers(config, tiers)
     workers = _worker_numbers(config, tiers, set(dispatchers), cores)
-    listeners = _listeners(tiers, dispatchers, workers)
+    listeners = _listeners(tiers, dispatchers, workers, sharded=() if is_on(config.globals, "noreuseport") else _TCP)
     handover = bool(tiers.implicit)
     return Plan(
         tuple(ProcessPlan(DISPATCHER, number, listeners[DISPATCHER, number]) for number in dispatchers)
@@ -137,25 +139,22 @@ def _worker_numbers(config: Config, tiers: _Tiers, dispatchers: set[int], cores:
     return list(range(1, max(1, config.globals.workers or config.globals.nbproc or cores) + 1))
 
 
-def _listeners(tiers: _Tiers, dispatchers: list[int], workers: list[int]) -> dict[tuple[str, int], tuple[Listening, ...]]:
+def _listeners(
+    tiers: _Tiers, dispatchers: list[int], workers: list[int], sharded: Collection[AddressKind]
+) -> dict[tuple[str, int], tuple[Listening, ...]]:
     found: dict[tuple[str, int], list[Listening]] = {(DISPATCHER, number): [] for number in dispatchers}
     found |= {(WORKER, number): [] for number in workers}
     for bind in tiers.dispatching + tiers.implicit:
         for shard, number in enumerate(sorted(bind.processes) or dispatchers):
-            found[DISPATCHER, number].append(_stream(bind, shard))
+            found[DISPATCHER, number].append(Listening(bind.id, shard if bind.address.kind in sharded else 0))
     for bind in tiers.direct:
         for shard, number in enumerate(sorted(bind.processes)):
-            found[WORKER, number].extend(_direct(bind, shard))
+            found[WORKER, number].extend(_direct(bind, shard if bind.address.kind in sharded else 0))
     return {key: tuple(listening) for key, listening in found.items()}
-
-
-def _stream(bind: Bind, shard: int) -> Listening:
-    return Listening(bind.id, shard if bind.address.kind in _TCP else 0)
 
 
 def _direct(bind: Bind, shard: int) -> Iterator[Listening]:
     """A worker's own bind; on an abstract name also the channel on which a dispatcher with `pass-fd` hands connections over."""
-    stream = _stream(bind, shard)
-    yield stream
+    yield Listening(bind.id, shard)
     if bind.address.kind in _ABSTRACT:
-        yield replace(stream, channel=True)
+        yield Listening(bind.id, shard, channel=True)

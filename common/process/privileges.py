@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from common.errors import ConfigError, UsherError
 from common.model import Global
+from common.process.switches import is_on
 
 assert encodings.idna  # for its effect only
 
@@ -51,15 +52,14 @@ class Identity:
 
 def identity(settings: Global) -> Identity:
     """What the configuration asks for. Raises ConfigError for users and groups that do not exist."""
-    extra = settings.extra
-    kept = [name for line in extra.get("setcap", ()) for word in line for name in word.split(",")]
+    kept = [name for line in settings.extra.get("setcap", ()) for word in line for name in word.split(",")]
     return Identity(
         uid=_user(settings.user),
         gid=_group(settings.group),
         chroot=settings.chroot,
         kept=tuple(CAPABILITIES[name] for name in kept if name in CAPABILITIES),
-        dumpable="set-dumpable" in extra,
-        new_privileges="insecure-setuid-wanted" in extra,
+        dumpable=is_on(settings, "set-dumpable"),
+        new_privileges=is_on(settings, "insecure-setuid-wanted"),
     )
 
 

@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import UsherError
-from common.process import messages
+from common.process import affinity, messages
 from common.process.launch import CONTROL, Launch
 from common.process.limits import limit_memory
 
@@ -112,6 +112,7 @@ def run(job: Job) -> int:
         os.environ.update(launch.environment)
     if launch.memory_bytes_max:
         limit_memory(launch.memory_bytes_max)
+    _settle_on_cores(launch)
     try:
         return _call(job.entry, launch)
     except SystemExit as error:
@@ -281,6 +282,14 @@ def _settle_inherited(launch: Launch) -> None:
         os.dup2(launch.fds[name], number, inheritable=False)
         os.close(launch.fds[name])
         launch.fds[name] = number
+
+
+def _settle_on_cores(launch: Launch) -> None:
+    wanted = affinity.cores(launch.config, launch.role, launch.number)
+    if wanted:
+        # Cores that this machine does not have are the configuration's business (a file for several machines): the others hold.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, wanted)
 
 
 def _call(entry: str, launch: Launch) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -37,13 +38,13 @@ def proxy(name: str, binds: Sequence[tuple[Address, set[int]]] = (), servers: Se
     )
 
 
-def config(*proxies: Proxy, **settings: int) -> Config:
+def config(*proxies: Proxy, **settings: Any) -> Config:
     """Binds are numbered through, as the builder does."""
     ids = count()
     for each in proxies:
         for bind in each.binds:
             bind.id = next(ids)
-    return Config(globals=Global(**settings), proxies=list(proxies))  # type: ignore[arg-type]
+    return Config(globals=Global(**settings), proxies=list(proxies))
 
 
 def outline(found: Plan) -> list[str]:
@@ -104,6 +105,10 @@ CASES = {
     "a number on both sides is one process of each tier": (
         config(proxy("dispatcher", [(TCP, {1})], [abns("p1")]), proxy("worker", [(abns("p1"), {1})], mode="http")),
         ["dispatcher 1: 0/0", "worker 1: 1/0 1/0*"],
+    ),
+    "without SO_REUSEPORT processes share their tcp sockets": (
+        config(proxy("www", [(TCP, set())], mode="http"), workers=1, dispatchers=2, extra={"noreuseport": ((),)}),
+        ["dispatcher 1: 0/0", "dispatcher 2: 0/0", "worker 1<:"],
     ),
     "nothing listens": (config(proxy("b", servers=[TCP])), []),
     "nothing at all": (config(), []),
