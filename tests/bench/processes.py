@@ -28,7 +28,7 @@ def family(pid: int) -> list[int]:
 def name(pid: int) -> str:
     """What the kernel calls the process; without the number that ours have at the end."""
     try:
-        return re.sub(r" \d+$", "", Path(f"/proc/{pid}/comm").read_text().strip())
+        return re.sub(r"[- ]\d+$", "", Path(f"/proc/{pid}/comm").read_text().strip())
     except OSError:
         return "gone"
 

@@ -43,6 +43,11 @@ defaults
 """
 
 
+def one_worker(program: str) -> str:
+    """The global line for stories that tell of one process: what its clients share is not shared between processes."""
+    return "workers 1" if program == "usher" else ""
+
+
 def defaults(*, global_lines: str = "", default_lines: str = "") -> str:
     return DEFAULTS.replace("{globals}", global_lines.strip()).replace("{defaults}", default_lines.strip())
 

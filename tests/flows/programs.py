@@ -114,12 +114,12 @@ class Instance:
         return found
 
     def by_role(self, role: str) -> list[int]:
-        """The pids of living processes that the kernel shows as "ROLE N", e.g. "worker 1"."""
+        """The pids of Usher's living workers or dispatchers, by the name that the kernel shows: "usher-work-2", "usher-disp-1"."""
         found = []
         for pid in self.processes():
             with contextlib.suppress(OSError):
                 name = Path(f"/proc/{pid}/comm").read_text().strip()
-                if re.fullmatch(rf"{role}( [0-9]+)?", name):
+                if re.fullmatch(rf"usher-{role[:4]}-[0-9]+", name):
                     found.append(pid)
         return sorted(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.harness import Flow, defaults
+from tests.flows.harness import Flow, defaults, one_worker
 from tests.flows.scenarios import Scenario, sections
 
 KEEPING = [
@@ -590,7 +590,7 @@ SCENARIOS = KEEPING + FRAMING + INTERIM + TUNNELS + FIELDS
 
 
 def configuration(program: str) -> str:
-    return defaults() + sections(SCENARIOS, program)
+    return defaults(global_lines=one_worker(program)) + sections(SCENARIOS, program)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

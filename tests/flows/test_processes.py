@@ -1,6 +1,6 @@
 """Usher's own processes: whichever is killed, the others go on, and what it left undone is done by somebody else.
 
-Names of processes are what the kernel shows (/proc/PID/comm): "dispatcher 1", "worker 2".
+Processes are found by the name that the kernel shows (/proc/PID/comm), as an operator would with ps.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _SECTIONS = """
 listen web
     bind <listen:web>
     option forwardfor
+    http-reuse never
     timeout client 20s
     timeout server 20s
     server s <server:web>
@@ -39,6 +40,7 @@ listen handed-worker
     bind abns@<abns:p2> process 2 accept-proxy
     bind abns@<abns:p3> process 3 accept-proxy
     option forwardfor
+    http-reuse never
     timeout client 20s
     timeout server 20s
     server s <server:web>
