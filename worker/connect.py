@@ -64,10 +64,12 @@ def lease_now(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConnect
         backend.in_use[server.position] += 1
     elif not backend.queue.enter(server.position):
         return None
-    exchange.queued_at = exchange.connected_at = pump.now
+    exchange.queued_at = pump.now
     connection = server.take_idle(exchange)
     if connection is None:
         exchange.has_place = True
+    else:
+        exchange.connected_at = pump.now
     return connection
 
 

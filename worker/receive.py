@@ -51,7 +51,7 @@ class Receiver(Protocol):
     channels: set[Channel]
     orphans: set[ChannelSeat]
 
-    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None) -> None: ...
+    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None, *, introduced: bool) -> None: ...
     def bind_by_id(self, number: int) -> Bind | None: ...
     def connections_max(self) -> int: ...
     def is_trusted(self, uid: int) -> bool: ...
@@ -212,7 +212,9 @@ class Channel:
             self.receiver.log("warning", f"handover: {what} refused, reason: {error.slug}")
             return
         seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind.id)
-        self.receiver.spawn_session(bind, Stream(self.receiver.pump, sock, shared=True), header, seat)
+        # On a bind's own channel the header in the message stands for the one that `accept-proxy` waits for.
+        introduced = bind_id == handover.BIND_OF_CHANNEL
+        self.receiver.spawn_session(bind, Stream(self.receiver.pump, sock, shared=True), header, seat, introduced=introduced)
 
 
 def _stream_socket(fd: int) -> socket.socket:
@@ -267,7 +269,7 @@ async def accept_clients(receiver: Receiver, listener: socket.socket, bind: Bind
             if check_peer and not _is_friend(receiver, sock, str(bind.address)):
                 continue
             sock.setblocking(False)
-            receiver.spawn_session(bind, Stream(receiver.pump, sock), None, None)
+            receiver.spawn_session(bind, Stream(receiver.pump, sock), None, None, introduced=False)
         else:
             await receiver.pump.pause()
 

@@ -39,6 +39,7 @@ class Session:
     __slots__ = (
         "_fc",
         "accepted_at",
+        "awaits_header",
         "bind",
         "bytes_in",
         "bytes_out",
@@ -74,6 +75,7 @@ class Session:
         self.id = world.next_session_id()
         self.accepted_at = self.opened_at = world.pump.now
         self.proxy_header: ProxyHeader | None = None
+        self.awaits_header = bind.accept_proxy
         self.has_tls = bind.tls is not None
         self.tls: TlsFacts | None = None
         self.variables: Variables = {}
@@ -146,14 +148,14 @@ class Session:
         rules = self.proxy.rules
         if rules.tcp_connection and not decide.admit(self, rules.tcp_connection):
             return False
-        if self.bind.accept_proxy or self.has_tls:
+        if self.awaits_header or self.has_tls:
             deadline = self.accepted_at + self.proxy.handshake_s
             self.phase = "proxy header"
             try:
                 await self.stream.readable(deadline)
                 if self.seat is not None:
                     self.seat.taken()
-                if self.bind.accept_proxy:
+                if self.awaits_header:
                     await self._read_proxy_header(deadline)
                 if self.has_tls:
                     self.phase = "handshake"

@@ -122,9 +122,11 @@ class World:
     def bind_tls(self, bind: Bind) -> BindTls:
         return self._tls[bind.id]
 
-    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None) -> None:
+    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None, *, introduced: bool) -> None:
+        """A new client. header: what the dispatcher says of it. introduced: nothing more will say who it is."""
         frontend = self._binds[bind.id][1]
         session = Session(self, frontend, bind, stream, header, seat)
+        session.awaits_header = bind.accept_proxy and not introduced
         self.sessions.add(session)
         frontend.open(session)
         self._process.words[f.CONN_TOT] += 1
