@@ -182,8 +182,6 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
     deadline = pump.now + (exchange.timeout("connect") or backend.connect_s)
     family, address = server.endpoint(exchange)
     stream = await dial(pump, family, address, deadline, source=server.source)
-    # Whatever comes now comes with an event.
-    stream.drained = True
     try:
         if server.model.send_proxy:
             header = proxy_header_for(exchange)

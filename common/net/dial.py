@@ -24,6 +24,7 @@ async def dial(
     """A connected stream. Raises OSError (refused, unreachable, out of ports or descriptors), DeadlinePassed."""
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     stream = Stream(pump, sock)
+    stream.drained = True  # whatever the server says first comes with an event, perhaps the one that ends the connect
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
