@@ -41,7 +41,7 @@ class Rate:
         return max(0, int(limit - self.value(now) + _ROUNDING))
 
     def wait_s(self, now: float, limit: int) -> float:
-        """How long until one more event fits below the limit, if none happens meanwhile; 0 if it fits now."""
+        """How long until one more event fits below the limit (at least 1), if none happens meanwhile; 0 if it fits now."""
         excess = self.value(now) + 1 - limit
         if excess <= _ROUNDING:
             return 0.0
@@ -50,10 +50,7 @@ class Rate:
         if self._previous and excess <= faded + _ROUNDING:
             return excess * self.period_s / self._previous
         # In the next period the running count becomes the previous one and fades in turn.
-        excess = self._count + 1 - limit
-        if excess <= 0:
-            return left_s
-        return left_s + (excess * self.period_s / self._count if limit >= 1 else self.period_s)
+        return left_s + (self._count + 1 - limit) * self.period_s / self._count
 
     def _roll(self, now: float) -> None:
         periods = int((now - self._start) / self.period_s)

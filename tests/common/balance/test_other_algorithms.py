@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from common.balance.budget import Budget
-from common.balance.draw import RandomDraws
+from common.balance.draw import RandomDraws, xorshift
 from common.balance.first import First
 from common.balance.keys import domain_key, parameter_key, uri_key
 from common.balance.make import Algorithm, HashType, make, parse_algorithm, parse_hash_type
@@ -38,6 +38,15 @@ def test_random_follows_weights_and_weight_changes() -> None:
     assert Counter(balancer.choose(None, unloaded) for _ in range(4000))[1] == pytest.approx(3000, rel=0.05)
     balancer.update(1, weight=1)
     assert Counter(balancer.choose(None, unloaded) for _ in range(4000))[1] == pytest.approx(2000, rel=0.08)
+
+
+def test_random_without_a_given_chance_is_fair_and_repeats_itself() -> None:
+    first, second = (make(["random(1)"], ["map-based"], candidates(1, 1, 2)) for _ in range(2))
+    choices = [first.choose(None, unloaded) for _ in range(4000)]
+    assert choices == [second.choose(None, unloaded) for _ in range(4000)]
+    assert Counter(choices)[2] == pytest.approx(2000, rel=0.08)
+    chance = xorshift(0)
+    assert all(0 <= chance() < 1 for _ in range(1000))
 
 
 def test_two_draws_avoid_the_most_loaded_and_many_find_the_least() -> None:

@@ -46,7 +46,7 @@ def test_standing_queue_turns_the_order_and_draining_turns_it_back() -> None:
 
 def test_who_waited_too_long_is_refused_oldest_first() -> None:
     lane = _filled(Lane(2.0), "a", "b", "c", "d")
-    assert lane.next_expiry() == 2.0
+    assert (len(lane), lane.next_expiry()) == (4, 2.0)
     assert lane.expire(1.9) == []
     assert lane.expire(3.0) == ["a", "b"]
     assert lane.next_expiry() == 4.0

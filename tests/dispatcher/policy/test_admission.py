@@ -110,6 +110,16 @@ def test_memory_of_sources_is_bounded_and_forgets_the_idle_first(monkeypatch: py
     book.ended(0, "busy")
 
 
+def test_memory_of_sources_that_are_all_busy_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "SOURCES_MAX", 40)
+    book = Admission(Limits(source_maxconn=1), [PLAIN])
+    for number in range(41):
+        assert book.admit(0.0, 0, number) is Verdict.ADMIT
+    assert book.admit(0.0, 0, 1) is Verdict.SOURCE_FULL
+    assert book.admit(0.0, 0, 0) is Verdict.ADMIT, "forgotten: it may once be above its limit"
+    book.check_invariants()
+
+
 def test_connections_of_a_dispatcher_before_count_but_are_not_new() -> None:
     book = Admission(Limits(maxconn=5, maxsessrate=1), [PLAIN])
     book.adopt(0, 5)

@@ -21,6 +21,13 @@ def test_previous_period_fades() -> None:
     assert rate.value(99.0) == 0
 
 
+def test_no_wait_while_there_is_room() -> None:
+    rate = Rate()
+    rate.add(1.0, 4)
+    assert rate.wait_s(1.0, 5) == 0.0
+    assert rate.room(1.0, 5) == 1
+
+
 def test_steady_stream_reads_as_its_rate() -> None:
     rate = Rate()
     for step in range(1000):

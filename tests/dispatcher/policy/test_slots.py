@@ -160,6 +160,14 @@ def test_refused_connections_come_back_and_foreign_ids_do_not() -> None:
     book.check_invariants()
 
 
+def test_end_of_an_unknown_connection_changes_nothing() -> None:
+    book = _up(1)
+    slot, number = _seat(book)
+    assert book.ended(slot, [number + 1]) == ([], False)
+    assert (slot.total, book.stale) == (1, 1)
+    assert "generation 1 up" in repr(slot)
+
+
 def test_draining_worker_gets_nothing_and_finishes() -> None:
     book = _up(2)
     slot, number = _seat(book)

@@ -198,6 +198,10 @@ def test_descriptor_share_limits_all_books_of_a_process() -> None:
     assert share.idle == 1
     assert books[1].take(0.2, False) == "b"
     assert share.idle == 0
+    books[1].put_warm("b", 0.3)
+    assert share.idle == 1
+    assert books[1].remove("b", 0.4)
+    assert share.idle == 0
 
 
 def test_server_that_goes_down_loses_all_idle_connections() -> None:
