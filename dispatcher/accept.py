@@ -1,10 +1,13 @@
-"""Accepting clients: one strand per listening socket, a batch at a time, as long as somebody takes them.
+"""Accepting clients: one strand per listening socket, a few at a time, as long as somebody takes them.
 
 Facts.
 - A full farm closes its doors: the strand parks and the backlog stays in the kernel, which is the only queue there is. Nothing
   spins, as nobody asks the kernel about the socket before there is room again.
+- `socket.accept` spends 2.5 µs on an object with enums for family and type; `_accept`, which it is made of, gives the
+  descriptor and the address for half. A descriptor is all that a connection needs that is handed over.
+- An accept that finds nobody is dearer than one that does (dispatcher/level.py). So a door takes one client per event, and
+  more only while events come so fast that there must be a queue.
 - Running out of descriptors or memory pauses the door for a moment. One log line per shortage, not per try.
-- Nobody but this process accepts from its socket, or (unix sockets, shared with other dispatchers) loses a race for nothing.
 - A client's descriptor that may be handed over is never registered here: the open file would live on in the worker and go on
   to ring our epoll. (One that must first tell its PROXY header is unregistered before it is given away.)
 
@@ -14,10 +17,11 @@ Source: accept(2); HAProxy manual 5.1 "accept-proxy", "maxconn"; 3.2 "tune.maxac
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from common.errors import WireError
 from common.model import AddressKind, Bind
@@ -29,15 +33,21 @@ from common.wire import proxy_protocol
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v2, encode_v2_inet, encode_v2_inet6
 from dispatcher.handover import pause
+from dispatcher.level import Level
 from dispatcher.workers import Client, Farm
 
 ACCEPT_PAUSE_S = 0.1  # after running out of descriptors or memory
 SHORTAGE_OVER_S = 5.0  # a shortage that comes back within this time is the same one: not logged again
+QUEUE_GAP_S = 0.00005  # an event so soon after the last one: others wait behind it
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PEER_GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ECONNRESET}
 _ABSTRACT = (AddressKind.ABNS, AddressKind.ABNSZ)
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _LOCAL_HEADER = encode_v2(ProxyHeader(2, True, Family.UNSPEC))
+_SOCK_STREAM = int(socket.SOCK_STREAM)
+
+Take = Callable[[int, Any], None]
+"""What is done with a client: (its descriptor, non-blocking and from now on the taker's; what accept said of its address)."""
 
 
 class Owner(Protocol):
@@ -54,17 +64,16 @@ class Target(Protocol):
 
     @property
     def is_open(self) -> bool: ...
-    def close_door(self, strand: Strand) -> None: ...
+    def close_door(self, strand: Strand) -> None:
+        """That strand stops accepting; it is to be woken when there is room."""
 
 
 class Door:
-    """One listening socket. take: what to do with an accepted client: (its socket, what accept said of its address)."""
+    """One listening socket. batch: how many clients are accepted at most before others get their turn."""
 
     __slots__ = ("_shortage_at", "batch", "bind", "listener", "owner", "take", "target")
 
-    def __init__(
-        self, owner: Owner, bind: Bind, listener: socket.socket, target: Target, take: Callable[[socket.socket, object], None], batch: int
-    ) -> None:
+    def __init__(self, owner: Owner, bind: Bind, listener: socket.socket, target: Target, take: Take, batch: int) -> None:
         self.owner = owner
         self.bind = bind
         self.listener = listener
@@ -75,39 +84,42 @@ class Door:
 
     async def run(self) -> None:
         """The strand: accept for ever. End it to stop listening."""
-        pump = self.owner.pump
-        stream = Stream(pump, self.listener)
-        target, take, batch = self.target, self.take, self.batch
-        accept = self.listener.accept
+        pump, target, take = self.owner.pump, self.target, self.take
+        level = Level(pump, self.listener)
+        accept = cast(Callable[[], tuple[int, Any]], self.listener._accept)  # type: ignore[attr-defined]
         check_peer = self.bind.address.kind in _ABSTRACT
+        batch, batch_max = 1, self.batch
+        last_at = 0.0
         try:
             while True:
                 if not target.is_open:
+                    level.rest()
                     assert pump.current is not None
                     target.close_door(pump.current)
                     await pump.park()
                     continue
+                await level.event()
+                now = pump.now
+                batch = min(batch * 2, batch_max) if now - last_at < QUEUE_GAP_S else 1
+                last_at = now
                 for _ in range(batch):
                     try:
-                        sock, address = accept()
+                        fd, address = accept()
                     except BlockingIOError:
-                        await stream.readable(inf)
                         break
                     except OSError as error:
-                        if error.errno in _PEER_GONE:
-                            continue
-                        await self._pause(error)
+                        if error.errno not in _PEER_GONE:
+                            level.rest()
+                            await self._pause(error)
                         break
-                    if check_peer and not self._is_friend(sock):
+                    if check_peer and not self._is_friend(fd):
                         continue
-                    sock.setblocking(False)
-                    take(sock, address)
+                    os.set_blocking(fd, False)
+                    take(fd, address)
                     if not target.is_open:
                         break
-                else:
-                    await pump.pause()
         finally:
-            stream.close()
+            level.close()
 
     async def _pause(self, error: OSError) -> None:
         owner = self.owner
@@ -117,14 +129,16 @@ class Door:
         self._shortage_at = owner.pump.now
         await pause(owner.pump, ACCEPT_PAUSE_S)
 
-    def _is_friend(self, sock: socket.socket) -> bool:
+    def _is_friend(self, fd: int) -> bool:
         """SO_PEERCRED of a client of an abstract name: such names have no file permissions."""
+        sock = stream_socket(fd, socket.AF_UNIX)
         try:
             pid, uid, _gid = peer_credentials(sock)
         except OSError:
             sock.close()
             return False
         if self.owner.is_trusted(uid):
+            sock.detach()
             return True
         self.owner.log(
             "warning",
@@ -135,42 +149,62 @@ class Door:
         return False
 
 
+def stream_socket(fd: int, family: int) -> socket.socket:
+    """The object for an accepted descriptor, which is the object's from now on."""
+    return socket.socket(family, _SOCK_STREAM, 0, fd)
+
+
 # --- clients of a farm -----------------------------------------------------------------------------------------------
 
 
-def handover_taker(farm: Farm, listener: int, listening: socket.socket) -> Callable[[socket.socket, object], None]:
+def handover_taker(farm: Farm, listener: int, listening: socket.socket) -> Take:
     """What a door of a farm does with a client: make its header, seat it."""
     destination, destination_port = bound_address(listening)
+    family = int(listening.family)
+    seat = farm.seat
 
-    def take(sock: socket.socket, address: object) -> None:
+    if family == socket.AF_INET and destination:
+
+        def take_inet(fd: int, address: tuple[str, int]) -> None:
+            source = socket.inet_aton(address[0])
+            seat(Client(fd, listener, encode_v2_inet(source, address[1], destination, destination_port), source))
+
+        return take_inet
+
+    def take(fd: int, address: object) -> None:
         source, source_port = packed(address)
         to, to_port = destination, destination_port
         if not to and source:
             try:
-                to, to_port = packed(sock.getsockname())
+                to, to_port = local_address(fd, family)
             except OSError:
-                sock.close()
+                os.close(fd)
                 return
-        farm.seat(Client(sock, listener, header_of(source, source_port, to, to_port), source))
+        seat(Client(fd, listener, header_of(source, source_port, to, to_port), source))
 
     return take
 
 
-def header_taker(
-    owner: Owner, farm: Farm, listener: int, listening: socket.socket, wait_s: float
-) -> Callable[[socket.socket, object], None]:
+def header_taker(owner: Owner, farm: Farm, listener: int, listening: socket.socket, wait_s: float) -> Take:
     """The same for a bind with `accept-proxy`: the client's own header comes first and says who it is."""
+    family = int(listening.family)
 
-    def take(sock: socket.socket, address: object) -> None:
-        owner.pump.spawn(_introduce(owner, farm, listener, sock, address, wait_s), "introduction", late=True)
+    def take(fd: int, address: object) -> None:
+        stream = Stream(owner.pump, stream_socket(fd, family))
+        owner.pump.spawn(_introduce(owner, farm, listener, stream, address, wait_s), "introduction", late=True)
 
     return take
 
 
-async def _introduce(owner: Owner, farm: Farm, listener: int, sock: socket.socket, address: object, wait_s: float) -> None:
-    stream = Stream(owner.pump, sock)
+async def _introduce(owner: Owner, farm: Farm, listener: int, stream: Stream, address: object, wait_s: float) -> None:
     try:
         header = await read_header(stream, owner.pump.now + wait_s)
+        if header.local:
+            source, source_port = packed(address)
+            to, to_port = packed(stream.sock.getsockname())
+            data = header_of(source, source_port, to, to_port)
+        else:
+            source, data = header.source_packed, encode_v2(header)
     except (WireError, DeadlinePassed, OSError) as error:
         stream.close()
         owner.log("info", f"connection from {address_text(address)} closed: no valid PROXY header, reason: {_slug_of(error)}")
@@ -178,13 +212,7 @@ async def _introduce(owner: Owner, farm: Farm, listener: int, sock: socket.socke
     except BaseException:
         stream.close()
         raise
-    stream.detach()
-    if header.local:
-        source, source_port = packed(address)
-        to, to_port = packed(sock.getsockname())
-        farm.seat(Client(sock, listener, header_of(source, source_port, to, to_port), source))
-    else:
-        farm.seat(Client(sock, listener, encode_v2(header), header.source_packed))
+    farm.seat(Client(stream.detach().detach(), listener, data, source))
 
 
 def _slug_of(error: WireError | DeadlinePassed | OSError) -> str:
@@ -215,6 +243,15 @@ def bound_address(listening: socket.socket) -> tuple[bytes, int]:
     """What every client of a listening socket connects to; (b"", 0) for a wildcard, where each must be asked."""
     address, port = packed(listening.getsockname())
     return (address, port) if any(address) else (b"", 0)
+
+
+def local_address(fd: int, family: int) -> tuple[bytes, int]:
+    """What the client of an accepted descriptor connected to. Raises OSError."""
+    sock = stream_socket(fd, family)
+    try:
+        return packed(sock.getsockname())
+    finally:
+        sock.detach()
 
 
 def header_of(source: bytes, source_port: int, to: bytes, to_port: int) -> bytes:

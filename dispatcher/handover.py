@@ -14,15 +14,15 @@ Source: unix(7); docs/architecture.md section 2; the frames are in common/wire/h
 
 from __future__ import annotations
 
+import errno
 import socket
+import struct
 from collections.abc import Iterable
-from math import inf
 from typing import Protocol
 
 from common.errors import WireError
-from common.net.fdpass import Given, peer_credentials, send_descriptor
+from common.net.fdpass import Given, peer_credentials
 from common.net.pump import DeadlinePassed, Pump
-from common.net.stream import Stream
 from common.wire.handover import (
     MESSAGE_BYTES_MAX,
     Drain,
@@ -35,12 +35,15 @@ from common.wire.handover import (
     Taken,
     decode_report,
 )
+from dispatcher.level import Level
 
 RECONNECT_MIN_S = 0.01
 RECONNECT_MAX_S = 1.0
 FULL_PAUSE_S = 0.02  # when the kernel, not this channel, is out of room
 
-_MESSAGES_PER_TURN = 64
+_SOL_SOCKET, _SCM_RIGHTS = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS)
+_INT = struct.Struct("i")
+_NO_ROOM = {errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM}
 
 
 class Seat(Protocol):
@@ -88,23 +91,29 @@ class Channel:
         sock = self._sock
         if sock is None:
             return Given.GONE
-        given = send_descriptor(sock, message, fd)
-        if given is Given.GONE:
+        try:
+            sock.sendmsg((message,), ((_SOL_SOCKET, _SCM_RIGHTS, _INT.pack(fd)),))
+        except BlockingIOError:
+            return Given.FULL
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                return Given.FULL
             # What the worker still reported is to be read before it is called lost, by the strand that reads.
             _shut_down(sock)
-        return given
+            return Given.GONE
+        return Given.SENT
 
     async def run(self) -> None:
         """The strand: for ever connect, listen, lose the worker."""
         pause_s = RECONNECT_MIN_S
         while True:
-            stream = self._connect()
-            if stream is not None:
+            level = self._connect()
+            if level is not None:
                 try:
-                    await self._listen(stream)
+                    await self._listen(level)
                 finally:
                     self._sock = None
-                    stream.close()
+                    level.close()
                 if self._greeted:
                     self._greeted = False
                     pause_s = RECONNECT_MIN_S
@@ -115,7 +124,7 @@ class Channel:
 
     # --- connecting ----------------------------------------------------------------------------------------------
 
-    def _connect(self) -> Stream | None:
+    def _connect(self) -> Level | None:
         """A connected channel to somebody we trust; None when there is none now."""
         try:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -139,24 +148,19 @@ class Channel:
             sock.close()
             return None
         self._refused_uid = -1
-        return Stream(self._owner.pump, sock)
+        return Level(self._owner.pump, sock)
 
     # --- hearing -------------------------------------------------------------------------------------------------
 
-    async def _listen(self, stream: Stream) -> None:
+    async def _listen(self, level: Level) -> None:
         """Until the channel ends or the worker says what it must not."""
-        sock = self._sock = stream.sock
-        pump = self._owner.pump
-        read = 0
+        sock = self._sock = level.sock
         while True:
+            await level.event()
             try:
                 message = sock.recv(MESSAGE_BYTES_MAX + 1)
-            except BlockingIOError:
-                read = 0
-                await stream.readable(inf)
-                continue
-            except ConnectionResetError:
-                continue  # told once; what was reported before it comes now
+            except (BlockingIOError, ConnectionResetError):
+                continue  # a reset is told once; what was reported before it comes now
             except OSError as error:
                 self._owner.log("warning", f"channel to {self.where} failed: {error.strerror}")
                 return
@@ -168,10 +172,6 @@ class Channel:
             except WireError as error:
                 self._owner.log("alert", f"channel to {self.where} dropped, reason: {error.slug} (report of {len(message)} bytes)")
                 return
-            read += 1
-            if read >= _MESSAGES_PER_TURN:
-                read = 0
-                await pump.pause()
 
     def _hear(self, frame: Frame) -> None:
         """One report. Raises WireError for what does not belong here."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,7 +32,7 @@ from common.observe.counters import Counters
 from common.wire.address_text import inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v1, encode_v2
-from dispatcher.accept import as_inet6, read_header
+from dispatcher.accept import Take, as_inet6, read_header, stream_socket
 from dispatcher.handover import pause
 
 if TYPE_CHECKING:
@@ -159,9 +158,10 @@ class RelayProxy:
     def close_door(self, strand: Strand) -> None:
         self._closed_doors.append(strand)
 
-    def taker(self, bind: Bind) -> Callable[[socket.socket, object], None]:
+    def taker(self, bind: Bind, listening: socket.socket) -> Take:
         """What a door does with a client."""
-        return lambda sock, address: self.accepted(bind, sock, address)
+        family = int(listening.family)
+        return lambda fd, address: self.accepted(bind, stream_socket(fd, family), address)
 
     def accepted(self, bind: Bind, sock: socket.socket, address: object) -> None:
         session = RelaySession(self, bind, Stream(self.owner.pump, sock), address)

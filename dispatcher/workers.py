@@ -4,7 +4,7 @@ A *farm* is the workers of the implicit tier, or those that one `listen` reaches
 moment in one of three places:
 
     held      accepted (or given back), and nobody takes it: the farm is saturated and its doors are closed
-    waiting   given to a worker that has not read from it: we keep our copy of the socket, with every byte still in it
+    waiting   given to a worker that has not read from it: we keep our copy of the descriptor, with every byte still in it
     gone      taken; only its number is left, in the book, until the worker reports its end
 
 The book (dispatcher/policy/slots.py) decides, this module does.
@@ -12,7 +12,7 @@ The book (dispatcher/policy/slots.py) decides, this module does.
 
 from __future__ import annotations
 
-import socket
+import os
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Protocol
@@ -44,10 +44,10 @@ class Owner(Protocol):
 class Client:
     """One accepted connection that is not taken yet. header: its PROXY v2 header. source: packed, for `balance source`."""
 
-    __slots__ = ("header", "listener", "sock", "source")
+    __slots__ = ("fd", "header", "listener", "source")
 
-    def __init__(self, sock: socket.socket, listener: int, header: bytes, source: bytes) -> None:
-        self.sock = sock
+    def __init__(self, fd: int, listener: int, header: bytes, source: bytes) -> None:
+        self.fd = fd
         self.listener = listener
         self.header = header
         self.source = source
@@ -97,7 +97,7 @@ class Farm:
         while (slot := slots.choose(listener, client.source)) is not None:
             number = slots.give(slot, listener)
             channel = self.seats[slot.index].channel
-            given = channel.give(encode_give(number, self._bind_ids[listener], client.header, flags), client.sock.fileno())
+            given = channel.give(encode_give(number, self._bind_ids[listener], client.header, flags), client.fd)
             if given is Given.SENT:
                 self.waiting[number] = client
                 return True
@@ -128,7 +128,7 @@ class Farm:
 
     def close(self) -> None:
         for client in (*self.waiting.values(), *self.held):
-            client.sock.close()
+            os.close(client.fd)
         self.waiting.clear()
         self.held.clear()
 
@@ -179,13 +179,13 @@ class WorkerSeat:
         farm = self._farm
         pop = farm.waiting.pop
         for number in farm.slots.taken(farm.slots.slots[self.index], ids):
-            pop(number).sock.close()
+            os.close(pop(number).fd)
 
     def ended(self, ids: Iterable[int]) -> None:
         farm = self._farm
         untaken, resume = farm.slots.ended(farm.slots.slots[self.index], ids)
         for number in untaken:
-            farm.waiting.pop(number).sock.close()
+            os.close(farm.waiting.pop(number).fd)
         if resume:
             farm.resume()
 

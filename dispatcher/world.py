@@ -114,7 +114,7 @@ class World:
         for bind in proxy.binds:
             listening = self._listeners.get(bind.id)
             if listening is not None:
-                self._open(Door(self, bind, listening, relay, relay.taker(bind), self._batch()))
+                self._open(Door(self, bind, listening, relay, relay.taker(bind, listening), self._batch()))
         self.relays.append(relay)
 
     def _open(self, door: Door) -> None:
