@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from math import inf
 
-from common.net.pump import Pump
+from common.net.pump import TICK_S, DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
 
 SCRATCH_BYTES = 262144
@@ -110,16 +110,18 @@ class Flow:
 
     def step(self) -> bool:
         """Move what can be moved without waiting, at most TURN_BYTES_MAX; whether anything happened. Raises OSError."""
-        moved = 0
-        while moved < TURN_BYTES_MAX and self._flush():
-            if self.source_ended or self.limit <= 0:
-                return moved > 0
-            before = self.moved
-            took = self._splice() if self.splice and self.bulk else self._copy()
-            if took is None:
-                return moved > 0
-            moved += max(1, self.moved - before)
-        return moved > 0
+        start = self.copied + self.spliced
+        source = self.source
+        while True:
+            if (self.held or self.pipe_bytes) and not self._flush():
+                break
+            if self.source_ended or self.limit <= 0 or source.drained:
+                break
+            if (self._splice() if self.splice and self.bulk else self._copy()) is None:
+                break
+            if self.copied + self.spliced - start >= TURN_BYTES_MAX:
+                break
+        return self.copied + self.spliced != start
 
     def _flush(self) -> bool:
         """Send what is held; whether nothing is left."""
@@ -249,35 +251,86 @@ class Idle:
     server_fin: float = inf
 
 
+class _Pair:
+    """What the two directions of a relay share."""
+
+    __slots__ = ("active_at", "error", "idle", "limit_s", "open", "pump", "strands")
+
+    def __init__(self, pump: Pump, idle: Idle) -> None:
+        self.pump = pump
+        self.idle = idle
+        self.limit_s = idle.both
+        self.active_at = pump.now
+        self.open = 2  # directions that have not ended
+        self.error: BaseException | None = None
+        self.strands: list[Strand] = []
+
+    def ended(self, fin_s: float) -> None:
+        """One direction has ended; the other one's patience may be shorter from now on."""
+        self.open -= 1
+        if fin_s < self.limit_s:
+            self.limit_s = fin_s
+            for strand in self.strands:
+                if strand.parked and strand is not self.pump.current:
+                    self.pump.set_deadline(strand, self.pump.now + fin_s)
+
+
 async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow, idle: Idle) -> None:
     """Run both flows to their ends: up from client to server, down from server to client.
 
+    A strand for each direction: a message costs one wake-up, one read, one write. This strand carries `down`.
     Raises DeadlinePassed when neither moved for the idle time, OSError when a side failed (`up`/`down` tell how far they got).
     """
+    pair = _Pair(pump, idle)
+    down_strand = pump.current
+    assert down_strand is not None
+    pair.strands.append(down_strand)
+    up_strand = pump.spawn(_carry_beside(up, idle.client_fin, pair, down_strand), "relay")
+    pair.strands.append(up_strand)
     try:
-        passed_up = passed_down = False
-        while True:
-            up.step()
-            down.step()
-            if up.done and not passed_up:
-                passed_up = True
-                server.shutdown_write()
-            if down.done and not passed_down:
-                passed_down = True
-                client.shutdown_write()
-            if passed_up and passed_down:
-                return
-            readers = tuple(flow.source for flow in (up, down) if not flow.waiting and not flow.source_ended and flow.limit > 0)
-            if any(not source.drained for source in readers):
-                await pump.pause()
-                continue
-            limit = idle.both
-            if passed_up:
-                limit = min(limit, idle.client_fin)
-            if passed_down:
-                limit = min(limit, idle.server_fin)
-            writers = tuple(flow.target for flow in (up, down) if flow.waiting)
-            await pump.wait_any(readers, writers, pump.now + limit)
+        if pair.error is not None:
+            raise pair.error
+        await _carry(down, idle.server_fin, pair)
+        while not up_strand.done:
+            await pump.park()
+        if pair.error is not None:
+            raise pair.error
     finally:
+        pump.end(up_strand)
         up.close()
         down.close()
+
+
+async def _carry_beside(flow: Flow, fin_s: float, pair: _Pair, main: Strand) -> None:
+    """The other direction: what it raises is raised in the main strand."""
+    try:
+        await _carry(flow, fin_s, pair)
+    except (OSError, DeadlinePassed) as error:
+        pair.error = error
+        if main.parked:
+            pair.pump.end(main, error)
+    else:
+        pair.pump.wake(main)
+
+
+async def _carry(flow: Flow, fin_s: float, pair: _Pair) -> None:
+    """One direction to its end, which is passed on."""
+    pump, source, target = pair.pump, flow.source, flow.target
+    while True:
+        if flow.step():
+            pair.active_at = pump.now
+        if flow.done:
+            break
+        try:
+            if flow.waiting:
+                await target.writable(pump.now + pair.limit_s)
+            elif source.drained:
+                await source.readable(pump.now + pair.limit_s)
+            else:
+                await pump.pause()
+        except DeadlinePassed:
+            # Not before the other direction is silent as well.
+            if pump.now - pair.active_at >= pair.limit_s - TICK_S:
+                raise
+    target.shutdown_write()
+    pair.ended(fin_s)
