@@ -67,17 +67,15 @@ def silence(console: Console) -> None:
 
 
 def write_pidfile(path: str) -> None:
-    """Raises OSError. The file is replaced as a whole: who reads it never sees half a number."""
-    temporary = f"{path}.{os.getpid()}"
+    """Raises OSError. One write of a few bytes: who reads the file sees an empty one or the whole number.
+
+    The file is written where it is, never replaced by another one: it may be a device such as /dev/null.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
-        with open(temporary, "x") as file:
-            file.write(f"{os.getpid()}\n")
-        os.rename(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        with open(path, "w") as file:  # a folder that is not ours, or /dev/null
-            file.write(f"{os.getpid()}\n")
+        os.write(fd, b"%d\n" % os.getpid())
+    finally:
+        os.close(fd)
 
 
 def release(finish: Sequence[int], terminate: Sequence[int]) -> None:

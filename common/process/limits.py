@@ -45,13 +45,14 @@ def raise_descriptors(wanted: int = 0, ceiling: int = 0) -> int:
     hard limit for it. ceiling: `fd-hard-limit`.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(wanted, ceiling) if ceiling else wanted
     if wanted > hard != resource.RLIM_INFINITY:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
             return wanted
     goal = _finite(hard)
     if ceiling:
-        goal = max(soft, min(goal, ceiling))
+        goal = min(goal, ceiling)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
         return goal

@@ -87,7 +87,6 @@ FAULTS = [
     (LOOPBACK, {"interface": "nosuch0"}, "cannot bind receiver to device 'nosuch0' (No such device) for [127.0.0.1:0]"),
     (Address(AddressKind.INET, "no.such.host.invalid", 80), {}, "cannot bind socket (could not resolve address 'no.such.host.invalid': "),
     (Address(AddressKind.UNIX, path="/nonexistent/s"), {}, "cannot bind UNIX socket (No such file or directory) for [/nonexistent/s]"),
-    (Address(AddressKind.UNIX, path="/dev/null"), {}, "cannot bind UNIX socket (the path exists and is not a socket) for [/dev/null]"),
     (Address(AddressKind.FD, fd=987), {}, "cannot use file descriptor '987' (Bad file descriptor) for [fd@987]"),
     (LOOPBACK, {"mss": 70000}, "cannot set MSS (Invalid argument) for [127.0.0.1:0]"),
 ]
@@ -103,7 +102,14 @@ def test_faults_name_line_frontend_step_and_reason(address: Address, settings: d
 
 def test_a_listen_section_is_called_a_proxy() -> None:
     with pytest.raises(BindError, match="for proxy www: "):
-        opened(Address(AddressKind.UNIX, path="/dev/null"), proxy=frontend(backend=True))
+        opened(Address(AddressKind.UNIX, path="/nonexistent/s"), proxy=frontend(backend=True))
+
+
+def test_no_file_but_a_socket_is_ever_replaced(path: Address) -> None:
+    Path(path.path).write_text("precious")
+    with pytest.raises(BindError, match=r"cannot bind UNIX socket \(the path exists and is not a socket\)"):
+        opened(path)
+    assert Path(path.path).read_text() == "precious"
 
 
 INHERITED = [
