@@ -32,6 +32,7 @@ from common.net.stream import Stream
 from common.wire import proxy_protocol
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v2, encode_v2_inet, encode_v2_inet6
+from dispatcher.gates import Gates
 from dispatcher.handover import pause
 from dispatcher.level import Level
 from dispatcher.workers import Client, Farm
@@ -54,6 +55,7 @@ class Owner(Protocol):
     """The dispatcher as a door sees it."""
 
     pump: Pump
+    gates: Gates | None
 
     def is_trusted(self, uid: int) -> bool: ...
     def log(self, level: str, text: str) -> None: ...
@@ -88,6 +90,7 @@ class Door:
         level = Level(pump, self.listener)
         accept = cast(Callable[[], tuple[int, Any]], self.listener._accept)  # type: ignore[attr-defined]
         check_peer = self.bind.address.kind in _ABSTRACT
+        gates, bind_id = self.owner.gates, self.bind.id
         batch, batch_max = 1, self.batch
         last_at = 0.0
         try:
@@ -102,6 +105,13 @@ class Door:
                 now = pump.now
                 batch = min(batch * 2, batch_max) if now - last_at < QUEUE_GAP_S else 1
                 last_at = now
+                if gates is not None:
+                    permission = gates.may_accept(bind_id, batch)
+                    batch = permission.accept
+                    if batch <= 0:
+                        level.rest()
+                        await gates.wait(permission)
+                        continue
                 for _ in range(batch):
                     try:
                         fd, address = accept()
@@ -114,6 +124,8 @@ class Door:
                         break
                     if check_peer and not self._is_friend(fd):
                         continue
+                    if gates is not None:
+                        gates.admit(bind_id)
                     os.set_blocking(fd, False)
                     take(fd, address)
                     if not target.is_open:
@@ -179,6 +191,7 @@ def handover_taker(farm: Farm, listener: int, listening: socket.socket) -> Take:
                 to, to_port = local_address(fd, family)
             except OSError:
                 os.close(fd)
+                farm.turned_away(listener)
                 return
         seat(Client(fd, listener, header_of(source, source_port, to, to_port), source))
 
@@ -207,6 +220,7 @@ async def _introduce(owner: Owner, farm: Farm, listener: int, stream: Stream, ad
             source, data = header.source_packed, encode_v2(header)
     except (WireError, DeadlinePassed, OSError) as error:
         stream.close()
+        farm.turned_away(listener)
         owner.log("info", f"connection from {address_text(address)} closed: no valid PROXY header, reason: {_slug_of(error)}")
         return
     except BaseException:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from common.errors import WireError
@@ -52,10 +52,13 @@ class Seat(Protocol):
     def greeted(self, hello: Hello) -> None:
         """The worker is there. Raises WireError when it is not the one that belongs here."""
 
+    def settled(self) -> None:
+        """The whole of its first report was heard."""
+
     def taken(self, ids: Iterable[int]) -> None: ...
     def ended(self, ids: Iterable[int]) -> None: ...
     def refused(self, ids: Iterable[int]) -> None: ...
-    def held(self, ids: Iterable[int], binds: Iterable[int]) -> None: ...
+    def held(self, ids: Sequence[int], binds: Sequence[int]) -> None: ...
     def load(self, handshakes: int) -> None: ...
     def drain(self) -> None: ...
     def unblocked(self) -> None: ...
@@ -166,9 +169,12 @@ class Channel:
                 return
             if not message:
                 return
+            greeted = self._greeted
             try:
                 for frame in decode_report(message):
                     self._hear(frame)
+                if not greeted:
+                    self._seat.settled()
             except WireError as error:
                 self._owner.log("alert", f"channel to {self.where} dropped, reason: {error.slug} (report of {len(message)} bytes)")
                 return

@@ -8,7 +8,6 @@ master, write the heartbeat and watch those of the workers, empty log backlogs.
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 
@@ -17,14 +16,15 @@ import trio
 from common.errors import ConfigError
 from common.observe.counters import Counters
 from common.observe.layout import Layout
+from common.process import shared_counters
 from common.process.control_channel import ControlChannel
-from common.process.launch import CONTROL, COUNTERS, Launch
-from dispatcher.workers import HEARTBEAT_S
+from common.process.launch import CONTROL, COUNTERS, DISPATCHER, Launch
+from dispatcher.policy.heartbeat import BEAT_S
 from dispatcher.world import World
 
 ROLE = 1
 """Of the heartbeat words (common/observe/layout.py)."""
-WATCHES_PER_HEARTBEAT = 4
+WATCHES_PER_BEAT = 4
 
 
 def run(launch: Launch) -> int:
@@ -41,15 +41,13 @@ def run(launch: Launch) -> int:
 
 def open_counters(launch: Launch) -> Counters:
     """This process's row of the shared counters (of a mapping of its own, when nobody shares one)."""
-    fd = launch.fds.get(COUNTERS)
-    if fd is None:
+    if COUNTERS in launch.fds:
+        counters = shared_counters.attach(launch)
+    else:
         layout = Layout.of(launch.config, 1)
         private = bytearray(layout.size)
         layout.write(memoryview(private))
         counters = Counters(private, layout, 0)
-    else:
-        shared = memoryview(mmap.mmap(fd, 0))
-        counters = Counters(shared, Layout.read(shared), launch.row)
     counters.start(os.getpid(), ROLE, launch.number, launch.generation, time.monotonic())
     return counters
 
@@ -67,7 +65,8 @@ async def _main(world: World) -> None:
         nursery.start_soon(_heartbeat, world)
         if control is not None:
             nursery.start_soon(_obey, world, control)
-            await control.send({"op": "ready"})
+            if not await control.send({"op": "ready"}):
+                return  # the master died before anybody could know of us
         await world.pump.run()
         nursery.cancel_scope.cancel()
     if control is not None:
@@ -78,14 +77,14 @@ async def _heartbeat(world: World) -> None:
     """Tell whoever looks that this process still turns, and look after the workers."""
     turns = 0
     while True:
-        if turns % WATCHES_PER_HEARTBEAT == 0:
+        if turns % WATCHES_PER_BEAT == 0:
             world.counters.beat(time.monotonic())
         world.watch()
         turns += 1
-        if turns * HEARTBEAT_S / WATCHES_PER_HEARTBEAT >= 1:
+        if turns * BEAT_S / WATCHES_PER_BEAT >= 1:
             turns = 0
             world.every_second()
-        await trio.sleep(HEARTBEAT_S / WATCHES_PER_HEARTBEAT)
+        await trio.sleep(BEAT_S / WATCHES_PER_BEAT)
 
 
 async def _obey(world: World, control: ControlChannel) -> None:
@@ -103,6 +102,6 @@ async def _obey(world: World, control: ControlChannel) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command `usher-dispatcher`: the control plane with this tier alone."""
-    from common.control.command import main_of_tier
+    from common.control import command
 
-    return main_of_tier("dispatcher", argv)
+    return command.main(argv, DISPATCHER)

@@ -12,13 +12,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from common import model
 from common.acl.types import Variables
-from common.balance.balancer import NOBODY, Candidate
-from common.balance.make import make, parse_algorithm
 from common.errors import WireError
 from common.model import Bind
 from common.net.dial import dial
@@ -33,11 +32,15 @@ from common.wire.address_text import inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v1, encode_v2
 from dispatcher.accept import Take, as_inet6, read_header, stream_socket
+from dispatcher.gates import Gates
 from dispatcher.handover import pause
+from dispatcher.servers import Servers
+from dispatcher.tally import Tally
 
 if TYPE_CHECKING:
     from dispatcher.sessionlog import SessionLog
 
+QUEUE_LOOK_S = 0.1  # how often one who waits for a place looks whether another dispatcher gave one back
 RETRY_PAUSE_S = 1.0  # before the same server is tried again (manual 4.2 "retries")
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
@@ -46,12 +49,17 @@ class Owner(Protocol):
     """The dispatcher as relaying sees it."""
 
     pump: Pump
+    gates: Gates | None
     counters: Counters
 
     def is_trusted(self, uid: int) -> bool: ...
     def log(self, level: str, text: str) -> None: ...
     def wall(self, pump_time: float) -> float: ...
-    def session_ended(self) -> None: ...
+    def may_relay(self) -> bool:
+        """One more relayed connection is within the process's `maxconn`."""
+
+    def relay_began(self) -> None: ...
+    def relay_ended(self) -> None: ...
 
 
 def first_set(*values: float | None) -> float:
@@ -63,29 +71,15 @@ def first_set(*values: float | None) -> float:
 
 
 class RelayServer:
-    """One `server` line. connections: of this process."""
+    """One `server` line, ready to use."""
 
-    __slots__ = ("address", "connections", "counters", "everywhere", "family", "model")
+    __slots__ = ("address", "family", "limit", "model", "position")
 
-    def __init__(self, owner: Owner, proxy: int, position: int, server: model.Server) -> None:
+    def __init__(self, position: int, server: model.Server) -> None:
+        self.position = position
         self.model = server
+        self.limit = server.maxconn
         self.family, self.address = sockaddr(server.address)
-        self.connections = 0
-        self.counters = owner.counters.server(proxy, position)
-        # What all dispatchers have there: each counts in a row of its own.
-        self.everywhere = owner.counters.across(owner.counters.layout.servers[proxy][position], f.SCUR)
-
-    def load(self) -> int:
-        return sum(self.everywhere)
-
-    def enter(self) -> None:
-        self.connections += 1
-        f.enter(self.counters)
-        self.counters[f.LBTOT] += 1
-
-    def leave(self) -> None:
-        self.connections -= 1
-        self.counters[f.SCUR] -= 1
 
 
 class RelayProxy:
@@ -93,20 +87,15 @@ class RelayProxy:
 
     __slots__ = (
         "_closed_doors",
-        "backend_counters",
-        "balancer",
+        "_queue",
         "client_fin_s",
         "client_s",
         "connect_s",
-        "counters",
         "header_s",
-        "is_paused",
-        "listeners",
         "log",
-        "maxconn",
         "model",
-        "needs_source",
         "owner",
+        "queue_s",
         "redispatch_interval",
         "retries",
         "server_fin_s",
@@ -115,16 +104,18 @@ class RelayProxy:
         "sessions",
         "splice_down",
         "splice_up",
+        "tally",
+        "targets",
         "tunnel_s",
     )
 
-    def __init__(self, owner: Owner, index: int, proxy: model.Proxy, maxconn: int, log: SessionLog) -> None:
+    def __init__(self, owner: Owner, index: int, proxy: model.Proxy, log: SessionLog) -> None:
         timeouts = proxy.timeouts
         self.owner = owner
         self.model = proxy
         self.log = log
-        self.maxconn = maxconn
         self.connect_s = first_set(timeouts.connect)
+        self.queue_s = first_set(timeouts.queue, timeouts.connect)
         self.client_s = first_set(timeouts.client)
         self.server_s = first_set(timeouts.server)
         self.tunnel_s = first_set(timeouts.tunnel)
@@ -135,28 +126,26 @@ class RelayProxy:
         self.redispatch_interval = redispatch_interval(proxy)
         self.splice_up = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
         self.splice_down = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
-        self.counters = owner.counters.frontend(index)
-        self.backend_counters = owner.counters.backend(index)
-        self.listeners = {bind.id: owner.counters.listener(bind.id) for bind in proxy.binds}
-        self.servers = [RelayServer(owner, index, position, server) for position, server in enumerate(proxy.servers)]
-        self.balancer = make(
-            proxy.balance,
-            proxy.hash_type,
-            [Candidate(server.id, server.weight, not server.disabled, server.backup) for server in proxy.servers],
-            all_backups="allbackups" in proxy.options,
-        )
-        self.needs_source = parse_algorithm(proxy.balance).name == "source"
+        self.tally = Tally(owner.counters, index, proxy)
+        self.targets = [RelayServer(position, server) for position, server in enumerate(proxy.servers)]
+        self.servers = Servers(proxy, index, owner.counters, reachable=True)
         self.sessions: set[RelaySession] = set()
+        self._queue: deque[Strand] = deque()
         self._closed_doors: list[Strand] = []
 
     # --- as the target of doors ------------------------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
-        return not self.maxconn or len(self.sessions) < self.maxconn
+        return self.owner.may_relay()
 
     def close_door(self, strand: Strand) -> None:
         self._closed_doors.append(strand)
+
+    def open_doors(self) -> None:
+        strands, self._closed_doors = self._closed_doors, []
+        for strand in strands:
+            self.owner.pump.wake(strand)
 
     def taker(self, bind: Bind, listening: socket.socket) -> Take:
         """What a door does with a client."""
@@ -166,35 +155,55 @@ class RelayProxy:
     def accepted(self, bind: Bind, sock: socket.socket, address: object) -> None:
         session = RelaySession(self, bind, Stream(self.owner.pump, sock), address)
         self.sessions.add(session)
-        self.counters[f.CONN_TOT] += 1
-        f.enter(self.counters)
-        f.enter(self.listeners[bind.id])
+        self.tally.came(bind.id)
+        self.owner.relay_began()
         session.strand = self.owner.pump.spawn(session.run(), "relay", late=True)
 
     def forget(self, session: RelaySession) -> None:
         """A session has ended."""
         self.sessions.discard(session)
-        self.counters[f.SCUR] -= 1
-        self.listeners[session.bind.id][f.SCUR] -= 1
-        if self._closed_doors:
-            strands, self._closed_doors = self._closed_doors, []
-            for strand in strands:
-                self.owner.pump.wake(strand)
-        self.owner.session_ended()
+        self.tally.left(session.bind.id)
+        if self.owner.gates is not None:
+            self.owner.gates.ended(session.bind.id)
+        self.owner.relay_ended()
 
     # --- as a backend ----------------------------------------------------------------------------------------------
 
-    def choose(self, source: bytes, excluded: set[int]) -> int | None:
-        """The position of the server for this client; None when there is none."""
-        key = source if self.needs_source else None
-        position = self.balancer.choose(key, self._load, excluded or NOBODY)
+    def choose(self, source: bytes, excluded: set[int]) -> RelayServer | None:
+        """The server for this client; None when there is none, or none with a place."""
+        tally, targets = self.tally, self.targets
+        full = {target.position for target in targets if target.limit and tally.at_server(target.position) >= target.limit}
+        position = self.servers.choose(source, tally.at_server, excluded, full.__contains__ if full else None)
         if position is None and excluded:
             # All others have failed too: better one of them again than nobody.
-            position = self.balancer.choose(key, self._load)
-        return position
+            position = self.servers.choose(source, tally.at_server, full=full.__contains__ if full else None)
+        return None if position is None else targets[position]
 
-    def _load(self, position: int) -> int:
-        return self.servers[position].load()
+    async def queue(self, deadline: float) -> bool:
+        """Wait until a server may have a place. False: the deadline came first."""
+        strand = self.owner.pump.current
+        assert strand is not None
+        backend = self.tally.backend
+        self._queue.append(strand)
+        backend[f.QCUR] += 1
+        if backend[f.QCUR] > backend[f.QMAX]:
+            backend[f.QMAX] = backend[f.QCUR]
+        try:
+            # Places that other dispatchers give back come without an event.
+            await self.owner.pump.park(min(deadline, self.owner.pump.now + QUEUE_LOOK_S))
+        except DeadlinePassed:
+            return self.owner.pump.now < deadline
+        finally:
+            backend[f.QCUR] -= 1
+            if strand in self._queue:
+                self._queue.remove(strand)
+        return True
+
+    def leave(self, server: RelayServer) -> None:
+        """A connection gives its place back; the first who waits gets it."""
+        self.tally.unseated(server.position)
+        if self._queue:
+            self.owner.pump.wake(self._queue.popleft())
 
     def redispatches(self, attempt: int) -> bool:
         """Whether retry number `attempt` goes to another server. HAProxy manual 4.2 "option redispatch"."""
@@ -270,7 +279,7 @@ class RelaySession:
         try:
             await self._introduce()
             proxy.log.connected(self)
-            f.enter(proxy.backend_counters)
+            proxy.tally.routed()
             try:
                 server_stream = await self._connect()
                 await self._relay(server_stream)
@@ -280,11 +289,11 @@ class RelaySession:
                 self.termination = b"KD" if server_stream is not None else b"KC"
             finally:
                 self._account()
-                proxy.backend_counters[f.SCUR] -= 1
+                proxy.tally.unrouted()
                 if self.server is not None:
-                    self.server.leave()
+                    proxy.leave(self.server)
         except (WireError, DeadlinePassed, OSError) as error:
-            proxy.counters[f.EREQ] += 1
+            proxy.tally.frontend[f.EREQ] += 1
             proxy.log.refusal(self, error)
         finally:
             self.client.close()
@@ -322,15 +331,13 @@ class RelaySession:
         proxy = self.proxy
         pump = proxy.owner.pump
         excluded: set[int] = set()
-        position: int | None = None
-        self.queued_at = pump.now
+        server: RelayServer | None = None
         while True:
-            if position is None:
-                position = proxy.choose(self.src, excluded)
-                if position is None:
-                    raise _Failed(b"SC")
-            server = self.server = proxy.servers[position]
-            server.enter()
+            if server is None:
+                server = await self._place(excluded)
+                self.queued_at = pump.now
+            self.server = server
+            proxy.tally.seated(server.position)
             try:
                 stream = await self._dial(server)
                 self.connected_at = pump.now
@@ -339,21 +346,33 @@ class RelaySession:
                 failed = _Failed(b"sC")
             except OSError as error:
                 failed = _Failed(b"RC" if error.errno in _OUT_OF_RESOURCES else b"SC")
-            server.counters[f.ECON] += 1
+            counters = proxy.tally.servers[server.position]
+            counters[f.ECON] += 1
             if self.retries >= proxy.retries:
                 raise failed
             self.retries += 1
-            server.leave()
             self.server = None
+            proxy.leave(server)
             if proxy.redispatches(self.retries):
-                excluded.add(position)
+                excluded.add(server.position)
                 self.redispatched = True
-                server.counters[f.WREDIS] += 1
-                position = None
+                counters[f.WREDIS] += 1
+                server = None
             else:
-                server.counters[f.WRETR] += 1
+                counters[f.WRETR] += 1
                 if failed.termination != b"sC":
                     await pause(pump, min(RETRY_PAUSE_S, proxy.connect_s))
+
+    async def _place(self, excluded: set[int]) -> RelayServer:
+        """The server to try next, after a wait in the queue when all are full. Raises _Failed, Ended."""
+        proxy = self.proxy
+        deadline = proxy.owner.pump.now + proxy.queue_s
+        while (server := proxy.choose(self.src, excluded)) is None:
+            if not proxy.servers.any_elected:
+                raise _Failed(b"SC")
+            if not await proxy.queue(deadline):
+                raise _Failed(b"sQ")
+        return server
 
     async def _dial(self, server: RelayServer) -> Stream:
         """Raises DeadlinePassed, OSError."""
@@ -394,18 +413,16 @@ class RelaySession:
             self.termination = b"CD" if client in (up.failed, down.failed) else b"SD"
         finally:
             self.bytes_in, self.bytes_out = up.moved, down.moved
-            spliced = up.spliced + down.spliced
-            if spliced:
-                proxy.counters[f.H1_SPLICED_BYTES_IN] += up.spliced
-                proxy.counters[f.H1_SPLICED_BYTES_OUT] += down.spliced
+            if up.spliced or down.spliced:
+                proxy.tally.frontend[f.H1_SPLICED_BYTES_IN] += up.spliced
+                proxy.tally.frontend[f.H1_SPLICED_BYTES_OUT] += down.spliced
 
     def _account(self) -> None:
         """Count and log a session that has ended."""
-        proxy = self.proxy
-        back = self.server.counters if self.server is not None else proxy.backend_counters
-        for block in (proxy.counters, proxy.listeners[self.bind.id], back):
-            block[f.BIN] += self.bytes_in
-            block[f.BOUT] += self.bytes_out
+        proxy, server = self.proxy, self.server
+        position = server.position if server is not None else None
+        proxy.tally.carried(self.bind.id, position, self.bytes_in, self.bytes_out)
+        back = proxy.tally.backend if position is None else proxy.tally.servers[position]
         cause = self.termination[:1]
         if cause in b"Cc":
             back[f.CLI_ABRT] += 1

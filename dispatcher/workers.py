@@ -7,71 +7,104 @@ moment in one of three places:
     waiting   given to a worker that has not read from it: we keep our copy of the descriptor, with every byte still in it
     gone      taken; only its number is left, in the book, until the worker reports its end
 
-The book (dispatcher/policy/slots.py) decides, this module does.
+The book (dispatcher/policy/slots.py) decides, this module does. The other way round, what a worker sends is checked by
+the book: a report about a connection that is not (any more) the worker's changes nothing.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Protocol
 
 from common.errors import WireError
 from common.net.fdpass import Given
 from common.net.pump import Pump, Strand
 from common.observe.layout import HB_STAMP_MS
-from common.wire.handover import GiveFlag, Hello, encode_give
+from common.wire.handover import BIND_OF_CHANNEL, GiveFlag, Hello, encode_give
+from dispatcher.gates import Gates
 from dispatcher.handover import Channel
-from dispatcher.policy.slots import Reseat, Slots, State
+from dispatcher.policy.heartbeat import Heartbeats, Pulse
+from dispatcher.policy.slots import Reseat, Slot, Slots, State
+from dispatcher.servers import Servers
+from dispatcher.tally import Tally
 
-HEARTBEAT_S = 0.25
-"""Every process beats so often (worker/main.py, dispatcher/main.py)."""
-HUNG_AFTER_S = 2 * HEARTBEAT_S
+_RESEATED = int(GiveFlag.RESEATED)
 
 
 class Owner(Protocol):
     """The dispatcher as a farm sees it."""
 
     pump: Pump
+    gates: Gates | None
 
     def is_trusted(self, uid: int) -> bool: ...
     def log(self, level: str, text: str) -> None: ...
     def heart_of(self, pid: int) -> memoryview[int] | None:
         """The heartbeat words of a process of this service; None when it has none (a tier that was started alone)."""
 
+    def is_idle(self) -> None:
+        """The farm has nobody left who depends on this process."""
+
 
 class Client:
-    """One accepted connection that is not taken yet. header: its PROXY v2 header. source: packed, for `balance source`."""
+    """One accepted connection that is not taken yet. header: its PROXY v2 header. source: packed, for `balance source`.
 
-    __slots__ = ("fd", "header", "listener", "source")
+    flags: GiveFlag. held_at: since when nobody takes it, in pump time.
+    """
+
+    __slots__ = ("fd", "flags", "header", "held_at", "listener", "source")
 
     def __init__(self, fd: int, listener: int, header: bytes, source: bytes) -> None:
         self.fd = fd
         self.listener = listener
         self.header = header
         self.source = source
+        self.flags = 0
+        self.held_at = inf
 
 
 class Farm:
-    """See the module. bind_ids: of each listener, what a GIVE says (BIND_OF_CHANNEL for an explicit one)."""
+    """See the module. bind_ids: the bind of each listener.
 
-    def __init__(self, owner: Owner, name: str, slots: Slots, bind_ids: list[int], listener_of_bind: Mapping[int, int] | None) -> None:
-        """listener_of_bind: what the binds in HELD are to us; None: they are the worker's own, all count as the first listener."""
+    servers, tally: of an explicit proxy; None: the book chooses, and the workers count. queue_s: how long a client may be held.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        name: str,
+        slots: Slots,
+        bind_ids: Sequence[int],
+        *,
+        servers: Servers | None = None,
+        tally: Tally | None = None,
+        queue_s: float = inf,
+    ) -> None:
         self.name = name
         self.slots = slots
+        self.servers = servers
+        self.tally = tally
         self.seats: list[WorkerSeat] = []
         self.waiting: dict[int, Client] = {}
         self.held: deque[Client] = deque()
+        self.given = 0
         self.reseated = 0
+        self.lost = 0  # held for too long
         self._owner = owner
-        self._bind_ids = bind_ids
-        self._listener_of_bind = listener_of_bind
+        self._bind_ids = list(bind_ids)
+        self._listener_of = {bind: listener for listener, bind in enumerate(bind_ids)}
+        self._bind_words = list(bind_ids) if servers is None else [BIND_OF_CHANNEL] * len(bind_ids)
+        self._queue_s = queue_s
         self._closed_doors: list[Strand] = []
+        self._hearts = Heartbeats()
+        self._watched_at = inf
 
-    def add_worker(self, name: bytes, number: int | None, where: str) -> None:
+    def add_worker(self, name: bytes, where: str, *, number: int | None = None, maxconn: int = 0) -> None:
         """A worker that is reached by this name. number: who must greet there; None: whoever does."""
-        seat = WorkerSeat(self, self._owner, len(self.seats), number, name, where)
+        seat = WorkerSeat(self, self._owner, len(self.seats), name, where, number, maxconn)
         self.seats.append(seat)
         self._owner.pump.spawn(seat.channel.run(), f"channel to {where}")
 
@@ -88,43 +121,92 @@ class Farm:
 
     def seat(self, client: Client) -> None:
         """Give a connection to the best worker that takes it, or hold it until one does."""
-        if self.held or not self._give(client, GiveFlag.NONE):
+        if self.tally is not None:
+            self.tally.came(self._bind_ids[client.listener])
+            self.tally.routed()
+        if self.held or not self._give(client):
+            client.held_at = self._owner.pump.now
             self.held.append(client)
 
-    def _give(self, client: Client, flags: int) -> bool:
+    def _give(self, client: Client) -> bool:
         slots = self.slots
         listener = client.listener
-        while (slot := slots.choose(listener, client.source)) is not None:
+        while True:
+            slot = slots.choose(listener, client.source) if self.servers is None else self._choose(self.servers, client)
+            if slot is None:
+                return False
             number = slots.give(slot, listener)
             channel = self.seats[slot.index].channel
-            given = channel.give(encode_give(number, self._bind_ids[listener], client.header, flags), client.fd)
+            given = channel.give(encode_give(number, self._bind_words[listener], client.header, client.flags), client.fd)
             if given is Given.SENT:
                 self.waiting[number] = client
+                self.given += 1
+                if self.tally is not None:
+                    self.tally.seated(slot.index)
                 return True
             slots.take_back(slot, number)
             slots.blocked(slot)
             if given is Given.FULL:
                 channel.wait_for_room()
-        return False
 
-    def reseat(self, back: Reseat) -> None:
-        """These were given and will not be taken there: to others, in their order, before whoever is held already."""
-        clients = [self.waiting.pop(number) for number, _listener in back]
+    def _choose(self, servers: Servers, client: Client) -> Slot | None:
+        """As the `balance` line says, among the slots that take connections."""
+        slots, tally, listener, cost = self.slots.slots, self.tally, client.listener, int(self.slots.handshake_cost)
+
+        def load(index: int) -> int:
+            """Connections of this listener here, of all listeners at the other dispatchers, handshakes as the book counts them."""
+            slot = slots[index]
+            others = tally.at_server(index) - slot.total if tally is not None else 0
+            return slot.counts[listener] + others + cost * slot.handshakes
+
+        full = {slot.index for slot in slots if slot.state is not State.UP}
+        position = servers.choose(client.source, load, full=full.__contains__ if full else None)
+        return None if position is None else slots[position]
+
+    def reseat(self, slot: Slot, back: Reseat) -> None:
+        """These were given to that slot and will not be taken there: to others, in their order, before whoever is held already."""
+        if self.tally is not None:
+            for _ in back:
+                self.tally.unseated(slot.index)
+        clients = deque(self.waiting.pop(number) for number, _listener in back)
         self.reseated += len(clients)
-        while clients and self._give(clients[0], GiveFlag.RESEATED):
-            del clients[0]
+        now = self._owner.pump.now
+        for client in clients:
+            client.flags = _RESEATED
+            client.held_at = now
+        while clients and self._give(clients[0]):
+            clients.popleft()
         self.held.extendleft(reversed(clients))
 
     def resume(self) -> None:
         """There may be room: for those that are held, then for the doors."""
         while self.held:
-            if not self._give(self.held[0], GiveFlag.RESEATED):
+            if not self._give(self.held[0]):
                 return
             self.held.popleft()
         if self._closed_doors and not self.slots.saturated:
-            strands, self._closed_doors = self._closed_doors, []
-            for strand in strands:
-                self._owner.pump.wake(strand)
+            self.open_doors()
+        if not self.waiting:
+            self._owner.is_idle()
+
+    def open_doors(self) -> None:
+        strands, self._closed_doors = self._closed_doors, []
+        for strand in strands:
+            self._owner.pump.wake(strand)
+
+    # --- ends ----------------------------------------------------------------------------------------------------
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """These were taken, or are over: our copies of their descriptors are of no more use."""
+        pop = self.waiting.pop
+        for number in numbers:
+            os.close(pop(number).fd)
+        if not self.waiting:
+            self._owner.is_idle()
+
+    def busy(self) -> bool:
+        """Whether somebody depends on this process: a connection that nobody has taken yet."""
+        return bool(self.waiting or self.held)
 
     def close(self) -> None:
         for client in (*self.waiting.values(), *self.held):
@@ -132,118 +214,193 @@ class Farm:
         self.waiting.clear()
         self.held.clear()
 
-    def listener_of(self, bind: int) -> int:
-        return 0 if self._listener_of_bind is None else self._listener_of_bind.get(bind, -1)
+    def over(self, slot: Slot, numbers: Iterable[int]) -> None:
+        """Tell whoever counts of ends that the book is about to forget."""
+        if self._owner.gates is None and self.tally is None:
+            return
+        for number in numbers:
+            listener = slot.connections.get(number)
+            if listener is not None:
+                if self.tally is not None:
+                    self.tally.unseated(slot.index)
+                self._left(listener)
 
-    # --- hearts --------------------------------------------------------------------------------------------------
+    def turned_away(self, listener: int) -> None:
+        """A client that was accepted never came so far as to be seated."""
+        if self._owner.gates is not None:
+            self._owner.gates.ended(self._bind_ids[listener])
+
+    def _left(self, listener: int) -> None:
+        """A client has gone for good."""
+        bind = self._bind_ids[listener]
+        if self._owner.gates is not None:
+            self._owner.gates.ended(bind)
+        if self.tally is not None:
+            self.tally.unrouted()
+            self.tally.left(bind)
+
+    def adopt(self, slot: Slot, ids: Sequence[int], binds: Sequence[int]) -> None:
+        """Sessions of a dispatcher before this one. Those of an explicit listen tell the worker's bind, not ours: the first is as good."""
+        if self.servers is None:
+            listeners = [self._listener_of.get(bind, -1) for bind in binds]
+        else:
+            listeners = [0] * len(binds)
+        before = slot.total
+        self.slots.held(slot, ids, listeners)
+        known = [self._bind_ids[listener] for listener in listeners if listener >= 0][: slot.total - before]
+        if self._owner.gates is not None:
+            self._owner.gates.adopt(known)
+        if self.tally is not None:
+            for bind in known:
+                self.tally.adopted(slot.index, bind)
+
+    # --- from time to time -----------------------------------------------------------------------------------------
 
     def watch(self, now: float) -> None:
-        """Look whether every worker's heart beats. To be called several times per heartbeat."""
+        """Whether hearts beat and states have changed. To be called several times per heartbeat."""
+        if now - self._watched_at > self._hearts.beat_s:
+            # It is we who slept: whoever was stopped together with us gets the time to beat again.
+            for seat in self.seats:
+                seat.restart_watch(self._hearts, now)
+        self._watched_at = now
         for seat in self.seats:
-            seat.watch(now)
+            seat.watch(self._hearts, now)
+        if self.servers is not None and self.servers.refresh():
+            self.resume()
 
-    def busy(self) -> bool:
-        """Whether somebody depends on this process: a connection that nobody has taken yet."""
-        return bool(self.waiting or self.held)
+    def expire(self, now: float) -> None:
+        """Close whoever has been held for too long. To be called about once a second."""
+        late = [client for client in self.held if now - client.held_at > self._queue_s]
+        if not late:
+            return
+        for client in late:
+            self.held.remove(client)
+            os.close(client.fd)
+            self._left(client.listener)
+        self.lost += len(late)
+        self._owner.log("err", f"{self.name}: {len(late)} connections closed that no worker took in time, reason: no_worker")
+        self.resume()
 
 
 class WorkerSeat:
     """The place of one worker in a farm: turns what its channel hears into moves of the book."""
 
-    __slots__ = ("_farm", "_heart", "_owner", "_pid", "channel", "index", "number", "where")
+    __slots__ = ("_farm", "_heart", "_maxconn", "_owner", "channel", "index", "number", "pid", "where")
 
-    def __init__(self, farm: Farm, owner: Owner, index: int, number: int | None, name: bytes, where: str) -> None:
+    def __init__(self, farm: Farm, owner: Owner, index: int, name: bytes, where: str, number: int | None, maxconn: int) -> None:
         self._farm = farm
         self._owner = owner
         self._heart: memoryview[int] | None = None
-        self._pid = 0
+        self._maxconn = maxconn
+        self.pid = 0
         self.index = index
         self.number = number
         self.where = where
         self.channel = Channel(owner, self, name, where)
 
+    @property
+    def _slot(self) -> Slot:
+        return self._farm.slots.slots[self.index]
+
+    # --- what the channel hears ----------------------------------------------------------------------------------
+
     def greeted(self, hello: Hello) -> None:
-        farm = self._farm
-        slot = farm.slots.slots[self.index]
+        farm, slot = self._farm, self._slot
         if self.number is not None and hello.worker != self.number:
             raise WireError("handover_wrong_worker")
         if not farm.slots.expects(slot, hello.generation):
             raise WireError("handover_wrong_generation")
-        self._pid = hello.pid
-        self._heart = self._owner.heart_of(hello.pid)
+        self.pid = hello.pid
         self._owner.log("notice", f"{self.where} (process {hello.pid}) takes connections")
-        farm.slots.hello(slot, hello.generation, hello.maxconn)
-        farm.resume()
+        limits = [limit for limit in (hello.maxconn, self._maxconn) if limit]
+        farm.slots.hello(slot, hello.generation, min(limits, default=0))
+        if farm.servers is not None:
+            farm.servers.reachable(self.index, True)
+
+    def settled(self) -> None:
+        """The whole of its first report was heard: what it holds from before is counted, now it may be given more."""
+        self._farm.resume()
 
     def taken(self, ids: Iterable[int]) -> None:
-        farm = self._farm
-        pop = farm.waiting.pop
-        for number in farm.slots.taken(farm.slots.slots[self.index], ids):
-            os.close(pop(number).fd)
+        self._farm.drop(self._farm.slots.taken(self._slot, ids))
 
     def ended(self, ids: Iterable[int]) -> None:
-        farm = self._farm
-        untaken, resume = farm.slots.ended(farm.slots.slots[self.index], ids)
-        for number in untaken:
-            os.close(farm.waiting.pop(number).fd)
+        farm, slot = self._farm, self._slot
+        farm.over(slot, ids)
+        untaken, resume = farm.slots.ended(slot, ids)
+        if untaken:
+            farm.drop(untaken)
         if resume:
             farm.resume()
 
     def refused(self, ids: Iterable[int]) -> None:
         """A worker that refuses is full, whatever its maxconn was at HELLO: it is passed over for a moment, not asked again at once."""
-        farm = self._farm
-        slot = farm.slots.slots[self.index]
+        farm, slot = self._farm, self._slot
         back = farm.slots.refused(slot, ids)
-        farm.slots.blocked(slot)
-        self.channel.wait_for_room()
-        farm.reseat(back)
+        if back:
+            farm.slots.blocked(slot)
+            self.channel.wait_for_room()
+            farm.reseat(slot, back)
 
-    def held(self, ids: Iterable[int], binds: Iterable[int]) -> None:
-        farm = self._farm
-        farm.slots.held(farm.slots.slots[self.index], ids, [farm.listener_of(bind) for bind in binds])
+    def held(self, ids: Sequence[int], binds: Sequence[int]) -> None:
+        self._farm.adopt(self._slot, ids, binds)
 
     def load(self, handshakes: int) -> None:
-        self._farm.slots.load(self._farm.slots.slots[self.index], handshakes)
+        self._farm.slots.load(self._slot, handshakes)
 
     def drain(self) -> None:
-        self._farm.slots.drain(self._farm.slots.slots[self.index])
+        self._farm.slots.drain(self._slot)
 
     def unblocked(self) -> None:
-        farm = self._farm
-        farm.slots.unblocked(farm.slots.slots[self.index])
-        farm.resume()
+        self._farm.slots.unblocked(self._slot)
+        self._farm.resume()
 
     def lost(self) -> None:
-        farm = self._farm
+        farm, slot = self._farm, self._slot
         self._heart = None
-        back, died = farm.slots.lost(farm.slots.slots[self.index])
+        if farm.servers is not None:
+            farm.servers.reachable(self.index, False)
+        farm.over(slot, [number for number in slot.connections if number not in slot.waiting])
+        back, died = farm.slots.lost(slot)
         self._owner.log(
             "warning",
-            f"{self.where} (process {self._pid}) is gone: {died} of its connections ended, {len(back)} that it had not taken "
+            f"{self.where} (process {self.pid}) is gone: {died} of its connections ended, {len(back)} that it had not taken "
             "are seated elsewhere",
         )
-        farm.reseat(back)
+        farm.reseat(slot, back)
 
-    def watch(self, now: float) -> None:
+    # --- its heart -----------------------------------------------------------------------------------------------
+
+    def restart_watch(self, hearts: Heartbeats, now: float) -> None:
+        """Begin to look at the heart of whoever sits here now."""
+        hearts.stop(self.index)
+        self._heart = None
+        if self._slot.state in _WATCHED:
+            self._heart = self._owner.heart_of(self.pid)
+            if self._heart is not None:
+                hearts.start(self.index, now, self._heart[HB_STAMP_MS])
+
+    def watch(self, hearts: Heartbeats, now: float) -> None:
         """Move the slot to HUNG when the heart stands still, and back."""
-        slots = self._farm.slots
-        slot = slots.slots[self.index]
-        if slot.state in (State.DEAD, State.STARTING, State.DRAINING):
-            return
+        slots, slot = self._farm.slots, self._slot
         if self._heart is None:
-            self._heart = self._owner.heart_of(self._pid)
+            self.restart_watch(hearts, now)
             return
-        silent_s = now - self._heart[HB_STAMP_MS] / 1000
-        if slot.state is State.HUNG:
-            if silent_s <= HUNG_AFTER_S:
-                self._owner.log("notice", f"{self.where} (process {self._pid}) beats again")
-                slots.alive(slot)
-                self._farm.resume()
-        elif silent_s > HUNG_AFTER_S:
+        if slot.state not in _WATCHED:
+            return
+        pulse = hearts.look(self.index, now, self._heart[HB_STAMP_MS])
+        if pulse is Pulse.HUNG:
             back = slots.hung(slot)
             self._owner.log(
                 "alert",
-                f"{self.where} (process {self._pid}) hangs: no heartbeat for {silent_s:.1f} s; {len(back)} connections that it had "
-                "not taken are seated elsewhere",
+                f"{self.where} (process {self.pid}) hangs: no heartbeat for {hearts.last_seen_s(self.index, now):.2f} s; "
+                f"{len(back)} connections that it had not taken are seated elsewhere",
             )
-            self._farm.reseat(back)
+            self._farm.reseat(slot, back)
+        elif pulse is Pulse.ALIVE and slot.state is State.HUNG:
+            self._owner.log("notice", f"{self.where} (process {self.pid}) beats again")
+            slots.alive(slot)
+            self._farm.resume()
+
+
+_WATCHED = (State.UP, State.FULL, State.HUNG)

@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import time
+from collections.abc import Iterator
 
 from common.acl.absent import AbsentWorld
 from common.errors import ConfigError, ExpressionError
@@ -19,10 +20,12 @@ from common.observe.layout import HB_PID
 from common.observe.log_line import LEVELS
 from common.process.launch import Launch
 from common.process.plan import is_dispatcher_listen
-from common.wire.handover import BIND_OF_CHANNEL
 from dispatcher.accept import Door, handover_taker, header_taker
+from dispatcher.gates import make_gates
 from dispatcher.policy.slots import Slots
 from dispatcher.relay import RelayProxy, first_set
+from dispatcher.servers import Servers
+from dispatcher.tally import Tally
 from dispatcher.workers import Farm
 
 
@@ -39,12 +42,15 @@ class World:
         self.stopping = False
         self.farms: list[Farm] = []
         self.relays: list[RelayProxy] = []
+        self.relayed = 0
         self._doors: list[Strand] = []
         self._listeners = {bind_id: _listener(fd) for bind_id, fd in launch.bind_fds().items()}
         self._wall_offset = time.time() - time.monotonic()
         self._uids = {0, os.getuid(), *self.config.globals.channel_uids}
         self._hostname = socket.gethostname()
+        self._process = counters.process()
         self.logger = self._logger(self.config.globals.logs, None)
+        self.gates = make_gates(self.pump, self.config, self._listening(), launch.dispatchers)
         try:
             self._build()
         except ExpressionError as error:
@@ -52,47 +58,55 @@ class World:
 
     # --- building ------------------------------------------------------------------------------------------------
 
+    def _listening(self) -> Iterator[tuple[int, Proxy, Bind]]:
+        """Every bind that this process accepts from."""
+        for index, proxy in enumerate(self.config.proxies):
+            for bind in proxy.binds:
+                if bind.id in self._listeners:
+                    yield index, proxy, bind
+
     def _build(self) -> None:
-        implicit: list[tuple[Proxy, Bind]] = []
+        implicit: list[Bind] = []
         for index, proxy in enumerate(self.config.proxies):
             if proxy.disabled:
                 continue
             if not is_dispatcher_listen(proxy):
-                implicit += [(proxy, bind) for bind in proxy.binds if not bind.processes]
+                implicit += [bind for bind in proxy.binds if not bind.processes]
             elif any(bind.id in self._listeners for bind in proxy.binds):
                 if all(server.pass_fd for server in proxy.servers):
-                    self._build_explicit(proxy)
+                    self._build_explicit(index, proxy)
                 else:
                     self._build_relay(index, proxy)
-        if any(bind.id in self._listeners for _proxy, bind in implicit):
-            self._build_implicit([bind for _proxy, bind in implicit])
+        if any(bind.id in self._listeners for bind in implicit):
+            self._build_implicit(implicit)
 
     def _build_implicit(self, binds: list[Bind]) -> None:
         """The farm of all workers, for every bind that names no process. The stream is the worker's from its first byte."""
         names = self.launch.channel_names
-        slots = Slots([1] * len(names), len(binds))
-        farm = Farm(self, "workers", slots, [bind.id for bind in binds], {bind.id: index for index, bind in enumerate(binds)})
+        slots = Slots([1] * len(names), len(binds), handshake_cost=self._handshake_cost())
+        farm = Farm(self, "workers", slots, [bind.id for bind in binds])
         for number, name in sorted(names.items()):
-            farm.add_worker(name, number, f"worker {number}")
+            farm.add_worker(name, f"worker {number}", number=number)
         for listener, bind in enumerate(binds):
             listening = self._listeners.get(bind.id)
             if listening is not None:
                 self._open(Door(self, bind, listening, farm, handover_taker(farm, listener, listening), self._batch()))
         self.farms.append(farm)
 
-    def _build_explicit(self, proxy: Proxy) -> None:
+    def _build_explicit(self, index: int, proxy: Proxy) -> None:
         """A `listen` whose servers all have `pass-fd`."""
-        servers = [server for server in proxy.servers if not server.disabled]
-        slots = Slots(
-            [server.weight for server in servers],
-            len(proxy.binds),
-            algorithm=proxy.balance,
-            hash_type=proxy.hash_type,
-            chance=random.random,
+        slots = Slots([1] * len(proxy.servers), len(proxy.binds), handshake_cost=self._handshake_cost())
+        farm = Farm(
+            self,
+            proxy.name,
+            slots,
+            [bind.id for bind in proxy.binds],
+            servers=Servers(proxy, index, self.counters, reachable=False),
+            tally=Tally(self.counters, index, proxy),
+            queue_s=first_set(proxy.timeouts.queue, proxy.timeouts.connect),
         )
-        farm = Farm(self, proxy.name, slots, [BIND_OF_CHANNEL] * len(proxy.binds), None)
-        for server in servers:
-            farm.add_worker(abstract_name(server.address), None, f"server {proxy.name}/{server.name}")
+        for server in proxy.servers:
+            farm.add_worker(abstract_name(server.address), f"server {proxy.name}/{server.name}", maxconn=server.maxconn)
         wait_s = first_set(proxy.timeouts.client_hs, proxy.timeouts.client)
         for listener, bind in enumerate(proxy.binds):
             listening = self._listeners.get(bind.id)
@@ -109,13 +123,18 @@ class World:
         # Local: a dispatcher that only hands over does without the compiler of log formats and all that it brings.
         from dispatcher.sessionlog import SessionLog
 
-        log = SessionLog(proxy, self._logger(proxy.logs, proxy.log_tag), _LogWorld(self))
-        relay = RelayProxy(self, index, proxy, proxy.maxconn or self.config.globals.maxconn, log)
+        passing = [server.name for server in proxy.servers if server.pass_fd]
+        if passing:
+            self.log("warning", f'"pass-fd" of {", ".join(passing)} in {proxy.name} has no effect: its other servers lack it, so all relay')
+        relay = RelayProxy(self, index, proxy, SessionLog(proxy, self._logger(proxy.logs, proxy.log_tag), _LogWorld(self)))
         for bind in proxy.binds:
             listening = self._listeners.get(bind.id)
             if listening is not None:
                 self._open(Door(self, bind, listening, relay, relay.taker(bind, listening), self._batch()))
         self.relays.append(relay)
+
+    def _handshake_cost(self) -> int:
+        return int(self.config.globals.tune.get("tune.dispatch.handshake-cost", ("4",))[0])
 
     def _open(self, door: Door) -> None:
         self._doors.append(self.pump.spawn(door.run(), f"door {door.bind.address}"))
@@ -149,23 +168,50 @@ class World:
                 return heart
         return None
 
-    def session_ended(self) -> None:
+    def may_relay(self) -> bool:
+        """One more relayed connection is within the process's `maxconn`."""
+        maxconn = self.config.globals.maxconn
+        return not maxconn or self.relayed < maxconn
+
+    def relay_began(self) -> None:
+        self.relayed += 1
+        self._process[f.CONN_TOT] += 1
+        f.enter(self._process)
+
+    def relay_ended(self) -> None:
+        was_full = not self.may_relay()
+        self.relayed -= 1
+        self._process[f.SCUR] -= 1
+        if was_full:
+            for relay in self.relays:
+                relay.open_doors()
+        self.is_idle()
+
+    def is_idle(self) -> None:
+        """Somebody who depended on this process does not any more."""
         if self.stopping:
             self._stop_if_idle()
 
     # --- time ----------------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Look at the workers' hearts. Several times per heartbeat."""
+        """Look at the workers' hearts and at the states of servers. Several times per heartbeat."""
         now = time.monotonic()
         for farm in self.farms:
             farm.watch(now)
+        for relay in self.relays:
+            relay.servers.refresh()
 
     def every_second(self) -> None:
-        """The wall clock may have been set."""
+        """The wall clock may have been set, clients may have waited for too long."""
         self._wall_offset = time.time() - time.monotonic()
-        if self.stopping:
-            self._stop_if_idle()
+        for farm in self.farms:
+            farm.expire(self.pump.now)
+        process = self._process
+        process[f.P_DROPPED_LOGS] = self.outlets.dropped
+        process[f.P_LISTENERS] = len(self._doors)
+        process[f.P_TASKS] = len(self.pump.strands)
+        self.is_idle()
 
     # --- stopping ------------------------------------------------------------------------------------------------
 
@@ -237,7 +283,7 @@ class _LogWorld(AbsentWorld):
     def server_connections(self, backend: str, server: str) -> int:
         for relay in self._world.relays:
             if relay.model.name == backend:
-                return next((one.load() for one in relay.servers if one.model.name == server), 0)
+                return next((relay.tally.at_server(one.position) for one in relay.targets if one.model.name == server), 0)
         return 0
 
     def _current(self, numbers: tuple[int, ...], name: str, *, backend: bool) -> int:
