@@ -55,6 +55,11 @@ class CommandReader:
     def in_payload(self) -> bool:
         return self._payload is not None
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a whole line waits to be taken."""
+        return b"\n" in self._buffer
+
     def take(self) -> list[Command] | None:
         """The commands of the next whole line (with its payload); None when more bytes are needed.
 

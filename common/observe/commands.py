@@ -102,6 +102,7 @@ COMMANDS: Final = (
     _info("disable frontend <frontend>", "stop accepting on a frontend", _ADMIN, _MASTER_FIRST),
     _info("disable health <bk>/<srv>", "stop health checks of a server", _ADMIN),
     _info("disable server <bk>/<srv>", "put a server into maintenance (also: set server)", _ADMIN),
+    _info("echo <text>", "print the text: a mark between answers", _SESSION),
     _info("enable agent <bk>/<srv>", "resume agent checks of a server", _ADMIN),
     _info("enable frontend <frontend>", "accept again on a frontend", _ADMIN, _MASTER_FIRST),
     _info("enable health <bk>/<srv>", "resume health checks of a server", _ADMIN),

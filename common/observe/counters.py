@@ -49,7 +49,7 @@ class Counters:
     The blocks returned are memoryviews of words; keep them, they are cheap to use and dear to make.
     """
 
-    __slots__ = ("_objects_offset", "_reasons", "_rows", "_words", "layout", "process_index")
+    __slots__ = ("_counting", "_objects_offset", "_reasons", "_rows", "_words", "layout", "process_index")
 
     def __init__(self, buffer: memoryview | bytearray, layout: Layout, process_index: int | None = None) -> None:
         view = memoryview(buffer).cast("B")
@@ -62,6 +62,7 @@ class Counters:
         self._words: memoryview[int] = view[: layout.size].cast("q")
         self._objects_offset = layout.rows_offset // WORD_BYTES
         self._rows = [self._row(row) for row in range(layout.processes + MASTER_ROWS)]
+        self._counting = self._rows[: layout.processes + 2]
         self._reasons = layout.reasons_offset // WORD_BYTES
 
     # --- blocks of this process -----------------------------------------------------------------------------------------
@@ -129,8 +130,8 @@ class Counters:
 
     def total_column(self, word: int) -> list[int]:
         """One word of every object over all processes: for samples, at a fraction of the cost of `total` for each."""
-        rows = self._rows[: self.layout.processes + 2]
-        return [sum(values) for values in zip(*(row[word::BLOCK_WORDS].tolist() for row in rows), strict=True)]
+        columns = (row[word::BLOCK_WORDS].tolist() for row in self._counting)
+        return [sum(values) for values in zip(*columns, strict=True)]
 
     def total(self, number: int) -> list[int]:
         """All words of an object over all processes: counters and gauges summed, maxima the largest.
@@ -138,7 +139,7 @@ class Counters:
         A maximum over processes is not the maximum of the whole: common/observe/rates.py samples that one.
         """
         start = number * BLOCK_WORDS
-        blocks = [row[start : start + _WORDS].tolist() for row in self._rows[: self.layout.processes + 2]]
+        blocks = [row[start : start + _WORDS].tolist() for row in self._counting]
         words = [sum(column) for column in zip(*blocks, strict=True)]
         for word in _MAXIMA:
             words[word] = max(block[word] for block in blocks)
@@ -163,6 +164,15 @@ class Counters:
         """All words of one object as one process counted them."""
         start = number * BLOCK_WORDS
         return self._rows[process_index][start : start + _WORDS].tolist()
+
+    def only(self, process_index: int) -> Counters:
+        """A reader for which one process is the whole service (`@2 show stat`)."""
+        view = object.__new__(Counters)
+        for name in Counters.__slots__:
+            setattr(view, name, getattr(self, name))
+        view.process_index = None
+        view._counting = [self._rows[process_index]]
+        return view
 
     # --- the master's rows ----------------------------------------------------------------------------------------------
 

@@ -104,6 +104,10 @@ class ServerChanges:
     def is_tracking(self, place: Place) -> bool:
         return "track" in self.server(place).options
 
+    def is_followed(self, place: Place) -> bool:
+        """Whether another server tracks this one."""
+        return bool(self._followers_of(place))
+
     # --- orders ---------------------------------------------------------------------------------------------------------
 
     def maintain(self, place: Place, now: float) -> list[Notice]:
@@ -170,7 +174,7 @@ class ServerChanges:
             weight = min(block[S_INITIAL_WEIGHT] * weight // 100, WEIGHT_MAX)
         elif not 0 <= weight <= WEIGHT_MAX:
             return f"Absolute weight can only be between 0 and {WEIGHT_MAX} inclusive."
-        if not _is_dynamic(self._config.proxies[place.proxy]) and weight not in (0, block[S_INITIAL_WEIGHT]):
+        if not is_dynamic(self._config.proxies[place.proxy]) and weight not in (0, block[S_INITIAL_WEIGHT]):
             return "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'."
         block[S_USER_WEIGHT] = weight
         self._weigh(place, now)
@@ -361,7 +365,7 @@ class ServerChanges:
         return self._notices.take()
 
 
-def _is_dynamic(proxy: Proxy) -> bool:
+def is_dynamic(proxy: Proxy) -> bool:
     """Whether weights may change at run time: hashes of the map-based kind and static-rr are fixed."""
     if proxy.balance[0] in ("roundrobin", "leastconn", "first", "random"):
         return True

@@ -35,6 +35,17 @@ def test_readers_sum_what_each_process_counted() -> None:
     assert sum(reader.across(layout.frontends[FE], STOT)) == 12
 
 
+def test_one_process_can_be_read_alone() -> None:
+    layout, buffer = mapped()
+    first, second = Counters(buffer, layout, 0), Counters(buffer, layout, 1)
+    first.server(BE, 0)[STOT] += 5
+    second.server(BE, 0)[STOT] += 7
+    alone = Counters(buffer, layout).only(1)
+    number = layout.servers[BE][0]
+    assert (alone.total(number)[STOT], alone.total_column(STOT)[number]) == (7, 7)
+    assert Counters(buffer, layout).total(number)[STOT] == 12
+
+
 def test_a_strided_view_stays_live() -> None:
     layout, buffer = mapped()
     sessions = Counters(buffer, layout).across(layout.servers[BE][1], SCUR)
