@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from common.config.address import BIND, AddressError, parse_addresses
+from common.config.address import BIND, AddressError, parse_address, parse_addresses
 from common.config.draft import Scope, State, TlsDraft
 from common.config.keywords import Keyword, Section, Status, Table, retargeted
 from common.config.line_words import WordParser, read_words
@@ -48,9 +48,10 @@ def parse_bind(scope: Scope, statement: Statement) -> None:
     proxy = scope.proxy
     draft = BindDraft(Bind(statement.place, Address(AddressKind.INET)))
     owner = f"'bind {statement.argument(0)}' in section '{scope.section.title}' : "
-    addresses = _addresses(statement)
+    addresses = _addresses(statement, str(scope.state.unix_bind.get("prefix", "")))
     for name, value in scope.state.unix_bind.items():
-        setattr(draft.bind, name, value)
+        if name != "prefix":
+            setattr(draft.bind, name, value)
     read_words(WORDS, Section.BIND, scope.state, draft, Words(statement, 1), owner)
     _settle(scope, statement, draft, owner)
     for address in addresses:
@@ -64,11 +65,15 @@ def parse_bind(scope: Scope, statement: Statement) -> None:
         )
 
 
-def _addresses(statement: Statement) -> list[Address]:
+def _addresses(statement: Statement, prefix: str) -> list[Address]:
+    """prefix: of unix sockets, from unix-bind."""
     found: list[Address] = []
     for text in statement.argument(0).split(","):
         try:
-            found += parse_addresses(text, BIND)
+            for address in parse_addresses(text, BIND):
+                if address.kind is AddressKind.UNIX and prefix:
+                    address = parse_address(f"unix@{prefix}{address.path}", BIND)
+                found.append(address)
         except AddressError as error:
             statement.alert(f"'bind' : {error.message}", 0, error.hint, "bad-address")
     return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from common.acl.logformat import CLF_FORMAT, HTTP_FORMAT, HTTPS_FORMAT, TCP_FORMAT
 from common.config import sections
 from common.config.checks import check
 from common.config.diagnostics import Diagnostic, Report, Severity
@@ -51,6 +52,7 @@ def load(sources: Sequence[tuple[str, bytes]], environment: Mapping[str, str], *
     """A configuration from its files, given as (name, content) in the order of the command line."""
     report = Report(name for name, _ in sources)
     state = State(Config(files=tuple(name for name, _ in sources)), report, Environment(environment), options)
+    _own_variables(state)
     for name, data in sources:
         _File(state, name).read(data)
     settle(state)
@@ -58,6 +60,23 @@ def load(sources: Sequence[tuple[str, bytes]], environment: Mapping[str, str], *
     check(state)
     found = report.in_order()
     return Loaded(None if report.fatal else state.config, found, state.environment.variables)
+
+
+def _own_variables(state: State) -> None:
+    """The variables that HAProxy itself sets for its configuration (manual 2.3); those of the master come with the environment."""
+    version = state.options.version.split(".")
+    own = {
+        "HAPROXY_BRANCH": ".".join(version[:2]),
+        "HAPROXY_CFGFILES": ";".join(state.config.files),
+        "HAPROXY_LOCALPEER": state.options.peer_name,
+        "HAPROXY_STARTUP_VERSION": state.options.version,
+        "HAPROXY_HTTP_LOG_FMT": HTTP_FORMAT,
+        "HAPROXY_HTTPS_LOG_FMT": HTTPS_FORMAT,
+        "HAPROXY_HTTP_CLF_LOG_FMT": CLF_FORMAT,
+        "HAPROXY_TCP_LOG_FMT": TCP_FORMAT,
+    }
+    for name, value in own.items():
+        state.environment.set(name, value)
 
 
 class _File:

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from common.acl.environment import CompileEnvironment, Needs, Where
+from common.acl.expressions import parse_expression
 from common.config.draft import ProxyDraft, State
+from common.errors import ExpressionError
+from common.model import Rule
 
 _HTTP_OPTIONS = ("forwardfor", "originalto", "http-buffer-request", "forwarded")
 _HTTP_RULESETS = ("http-request", "http-response", "http-after-response", "redirect")
@@ -22,6 +26,7 @@ def check_modes(state: State, draft: ProxyDraft) -> None:
     if draft.proxy.mode == "tcp":
         for keyword, message in _useless_in_tcp(draft):
             state.warn_at(draft.given.get(keyword, draft.proxy.place), message, "Write mode http, or remove it.", "mode-mismatch")
+    _inspect_delay(state, draft)
     _logs(state, draft)
     _check_steps(state, draft)
 
@@ -53,6 +58,33 @@ def _useless_in_tcp(draft: ProxyDraft) -> Iterator[tuple[str, str]]:
     for kind in _LOG_KINDS:
         if kind in proxy.option_args and proxy.frontend:
             yield f"option {kind}", f"'option {kind}' not usable with {title} (needs 'mode http'). Falling back to 'option tcplog'."
+
+
+def _inspect_delay(state: State, draft: ProxyDraft) -> None:
+    """Rules that read what the client sent, in a proxy that does not wait for it."""
+    if draft.proxy.inspect_delay_request is not None:
+        return
+    for rule in draft.proxy.rules:
+        action = rule.words[0].partition("(")[0] if rule.words else ""
+        if rule.ruleset == "tcp-request content" and (action == "capture" or action.startswith("track-sc")) and _reads_content(rule):
+            what = "capture" if action == "capture" else "track"
+            state.warn_at(
+                rule.place,
+                f"{_title(draft)} : a 'tcp-request {what}' rule explicitly depending on request contents without any 'tcp-request "
+                "inspect-delay' setting. This means that this rule will randomly find its contents. This can be fixed by setting the "
+                "tcp-request inspect-delay.",
+                "Add tcp-request inspect-delay 5s.",
+                "no-inspect-delay",
+            )
+            return
+
+
+def _reads_content(rule: Rule) -> bool:
+    try:
+        expression, _ = parse_expression(rule.words[1:], CompileEnvironment(Where.REQUEST_CONTENT))
+    except ExpressionError:
+        return False  # told where it is compiled
+    return expression.needs in (Needs.REQUEST_BYTES, Needs.REQUEST)
 
 
 def _logs(state: State, draft: ProxyDraft) -> None:

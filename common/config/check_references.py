@@ -40,11 +40,11 @@ def _backends(state: State, draft: ProxyDraft) -> None:
 
 
 def _backend(state: State, proxy: Proxy, name: str, place: Place, keyword: str, role: str) -> None:
-    target = state.config.proxy(name, backend=True)
+    found = state.backends.get(name)
+    target = found.proxy if found else None
     if target is None:
-        near = did_you_mean(name, [one.name for one in state.config.proxies if one.backend])
-        other = state.config.proxy(name, backend=False)
-        hint = f"'{name}' is a frontend; backends are needed here." if other else f"Add a section 'backend {name}'."
+        near = did_you_mean(name, state.backends)
+        hint = f"'{name}' is a frontend; backends are needed here." if name in state.frontends else f"Add a section 'backend {name}'."
         state.alert_at(place, f"Proxy '{proxy.name}': unable to find required {keyword}: '{name}'{near}.", hint, "unknown-backend")
     elif target is proxy:
         state.alert_at(place, f"Proxy '{proxy.name}': loop detected for {keyword}: '{name}'.", "A proxy cannot be its own backend.")
@@ -96,7 +96,8 @@ def _track(state: State, proxy: Proxy, server: Server, owner: str) -> None:
     here, current, chain = proxy, server, [server]
     while "track" in current.options:
         where, _, name = current.options["track"][0].rpartition("/")
-        target_proxy = state.config.proxy(where, backend=True) if where else here
+        found = state.backends.get(where)
+        target_proxy = here if not where else found.proxy if found else None
         target = next((one for one in target_proxy.servers if one.name == name), None) if target_proxy else None
         if target_proxy is None or target is None:
             missing = f"proxy '{where}'" if target_proxy is None else f"server '{name}'"

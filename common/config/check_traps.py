@@ -105,7 +105,8 @@ def _one_sided_splice(state: State) -> None:
         names = [rule.words[0] for rule in proxy.rules if rule.ruleset == "use_backend"]
         names += [proxy.default_backend] if proxy.default_backend else []
         for name in dict.fromkeys(names):
-            target = state.config.proxy(name, backend=True)
+            found = state.backends.get(name)
+            target = found.proxy if found else None
             if target is not None and ("tcpsplice" in proxy.options) is not ("tcpsplice" in target.options):
                 have, lack = (proxy, target) if "tcpsplice" in proxy.options else (target, proxy)
                 state.note_at(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from common.acl.environment import Where
 from common.config import values
 from common.config.draft import Scope
 from common.config.expressions import check_format
@@ -85,7 +86,7 @@ def check_reply(scope: Scope, statement: Statement, start: int) -> None:
         if word == "hdr":
             if position + 2 >= len(arguments):
                 raise statement.fault("'hdr' expects <name> and <fmt> as arguments.", len(arguments))
-            check_format(scope, statement, position + 2)
+            check_format(scope, statement, position + 2, Where.REQUEST)
             position += 3
         elif word in ("content-type", *_CONTENTS):
             takes = 0 if word == "default-errorfiles" else 1
@@ -98,7 +99,7 @@ def check_reply(scope: Scope, statement: Statement, start: int) -> None:
             else:
                 content = word
             if word == "lf-string":
-                check_format(scope, statement, position + 1)
+                check_format(scope, statement, position + 1, Where.REQUEST)
             position += 1 + takes
         else:
             near = did_you_mean(word, ("hdr", "content-type", *_CONTENTS))

@@ -26,6 +26,7 @@ from common.config.statement import Statement
 from common.config.suggest import did_you_mean
 from common.errors import ExpressionError
 from common.model import Acl, Condition, Rule
+from common.rules.parse import parse_action
 
 _WHERE = {
     "tcp-request connection": Where.CONNECTION,
@@ -50,6 +51,14 @@ def check_acl(scope: Scope, statement: Statement, acl: Acl) -> None:
 def check_rule(scope: Scope, statement: Statement, rule: Rule) -> None:
     """A rule whose words start at argument 0: its action and its condition."""
     check_condition(scope, statement, rule, len(rule.words) + 1)
+    ruleset, words, start = rule.ruleset, rule.words, 0
+    if ruleset == "redirect":  # the old line is the same as the action
+        ruleset, words, start = "http-request", ("redirect", *words), -1
+
+    def compile_it(environment: CompileEnvironment) -> None:
+        parse_action(ruleset, words, environment.at(_where(rule)))
+
+    _defer(scope, statement, start, f"error detected in {scope.title} while parsing {_article(rule)} rule : ", compile_it)
 
 
 def check_condition(scope: Scope, statement: Statement, rule: Rule, start: int) -> None:
@@ -127,7 +136,14 @@ def _run_draft(state: State, shared: CompileEnvironment, draft: ProxyDraft) -> N
         origin = one.origin or draft
         environment = environments.get(id(origin))
         if environment is None:
-            environment = replace(shared, proxy=draft.proxy, criteria={}, warnings=[], acls=_acls(origin, faulty))
+            environment = CompileEnvironment(
+                proxy=draft.proxy,
+                config=shared.config,
+                read_file=shared.read_file,
+                maps=shared.maps,
+                userlists=shared.userlists,
+                acls=_acls(origin, faulty),
+            )
             environments[id(origin)] = environment
         if one.acl is not None and not _run(state, environment, [one]):
             faulty.add(id(one.acl))

@@ -123,7 +123,7 @@ def use_backend(scope: Scope, statement: Statement) -> None:
             f"unexpected keyword '{words[1]}' after switching rule, only 'if' and 'unless' are allowed.", 1, "Write: use_backend NAME if …"
         )
     if "%" in words[0]:
-        check_format(scope, statement, 0)
+        check_format(scope, statement, 0, Where.REQUEST)
     _add(scope, statement, "use_backend", words, condition_from=1)
 
 
@@ -134,7 +134,7 @@ def use_server(scope: Scope, statement: Statement) -> None:
     if condition is None:
         raise statement.fault("'use-server' rule requires either 'if' or 'unless' followed by a condition.", 1)
     if "%" in words[0]:
-        check_format(scope, statement, 0)
+        check_format(scope, statement, 0, Where.REQUEST)
     _add(scope, statement, "use-server", words, condition_from=1)
 
 

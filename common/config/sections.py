@@ -140,17 +140,20 @@ def _check_inherited_rules(section: Section, source: ProxyDraft, statement: Stat
 
 
 def _refuse_twins(state: State, draft: ProxyDraft, statement: Statement) -> None:
-    """Two sections of one name may only be a frontend and a backend."""
-    for other in state.proxies:
-        mine, theirs = draft.proxy, other.proxy
-        if mine.name == theirs.name and ((mine.frontend and theirs.frontend) or (mine.backend and theirs.backend)):
-            statement.alert(
-                f"proxy '{mine.name}' has the same name as proxy '{theirs.name}' declared at {theirs.place.file}:{theirs.place.line}.",
-                0,
-                "Rename one of them.",
-                "duplicate-name",
-            )
-            return
+    """Two sections of one name may only be a frontend and a backend. Also makes the section known by its name."""
+    name = draft.proxy.name
+    books = [book for can, book in ((draft.can_listen, state.frontends), (draft.can_forward, state.backends)) if can]
+    twin = next((book[name] for book in books if name in book), None)
+    if twin is not None:
+        place = twin.proxy.place
+        statement.alert(
+            f"proxy '{name}' has the same name as proxy '{name}' declared at {place.file}:{place.line}.",
+            0,
+            "Rename one of them.",
+            "duplicate-name",
+        )
+    for book in books:
+        book.setdefault(name, draft)
 
 
 def allowed_here(scope: Scope, row: Keyword[SectionParser], statement: Statement) -> Scope | None:

@@ -331,7 +331,8 @@ ROWS: tuple[Keyword[TlsParser], ...] = (
     ),
     _row("ssl-min-ver", _BOTH, _VERSION_LIST, _version("min_version"), "The lowest TLS version that is spoken.", default=DEFAULT_MIN),
     _row("ssl-max-ver", _BOTH, _VERSION_LIST, _version("max_version"), "The highest TLS version that is spoken.", default="TLSv1.3"),
-    *(_row(f"force-{suffix}", _BOTH, "", _force, f"Speaks {version} only.") for suffix, version in _SUFFIXES.items()),
+    *(_row(f"force-{suffix}", _BOTH, "", _force, f"Speaks {version} only.") for suffix, version in _SUFFIXES.items() if version != "SSLv3"),
+    _refused("force-sslv3", _BOTH, "", "The TLS library has dropped SSLv3: use TLSv1.2 or later."),
     *(_row(f"no-{suffix}", _BOTH, "", _without, f"Does not speak {version}.") for suffix, version in _SUFFIXES.items()),
     _row(
         "tls-tickets",
