@@ -35,7 +35,6 @@ class Level(Stream):
             pump.streams[self.fd] = self
             pump.epoll.register(self.fd, _IN)
         self.reader = strand
-        strand.parked = True
         yield
 
     def rest(self) -> None:

@@ -58,9 +58,13 @@ class Ended(Exception):
 
 
 class Strand:
-    """One coroutine of the data plane. deadline is meaningful while it is parked; bucket is where the wheel looks for it."""
+    """One coroutine of the data plane.
 
-    __slots__ = ("bucket", "coro", "deadline", "done", "name", "parked")
+    deadline is meaningful while it waits; bucket is where the wheel looks for it. parked: it waits in `park`, for `wake`.
+    queued: it is to be resumed at the end of this turn.
+    """
+
+    __slots__ = ("bucket", "coro", "deadline", "done", "name", "parked", "queued")
 
     def __init__(self, coro: Coroutine[Any, Any, object], name: str) -> None:
         self.coro = coro
@@ -68,6 +72,7 @@ class Strand:
         self.deadline = inf
         self.bucket = inf
         self.parked = False
+        self.queued = False
         self.done = False
 
 
@@ -128,9 +133,9 @@ class Pump:
         return strand
 
     def wake(self, strand: Strand) -> None:
-        """Resume a parked strand later in this turn. Harmless when it is not parked any more."""
-        if strand.parked:
-            strand.parked = False
+        """Resume a strand that waits in `park`, later in this turn. Harmless when it does not."""
+        if strand.parked and not strand.queued:
+            strand.queued = True
             self._pending.append(strand)
             self._poke()
 
@@ -144,8 +149,10 @@ class Pump:
     @coroutine
     def pause(self) -> Generator[None, None, None]:
         """Let everybody else have a turn: for loops that always find work."""
-        assert self.current is not None
-        self._pending.append(self.current)
+        strand = self.current
+        assert strand is not None
+        strand.queued = True
+        self._pending.append(strand)
         yield
 
     @coroutine
@@ -159,7 +166,7 @@ class Pump:
 
     @coroutine
     def wait_any(self, readers: tuple[Stream, ...], writers: tuple[Stream, ...], deadline: float) -> Generator[None, None, None]:
-        """Wait until one of the streams may be read or written (or wake() is called). Raises DeadlinePassed."""
+        """Wait until one of the streams may be read or written. Raises DeadlinePassed."""
         strand = self.current
         assert strand is not None
         for stream in readers:
@@ -172,7 +179,6 @@ class Pump:
         for stream in writers:
             stream.writer = strand
             stream.watch_write()
-        strand.parked = True
         self.set_deadline(strand, deadline)
         try:
             yield
@@ -200,7 +206,7 @@ class Pump:
     def _resume(self, strand: Strand, error: BaseException | None = None) -> None:
         self.current = strand
         strand.deadline = inf
-        strand.parked = False
+        strand.parked = strand.queued = False
         try:
             trap = strand.coro.send(None) if error is None else strand.coro.throw(error)
         except BaseException as end:
@@ -268,14 +274,13 @@ class Pump:
                     # As in _resume, spelt out: this is once per event.
                     self.current = strand
                     strand.deadline = inf
-                    strand.parked = False
                     try:
-                        if strand.coro.send(None) is None:
-                            continue
+                        trap = strand.coro.send(None)
                     except BaseException as end:
                         self._ended(strand, end)
                     else:
-                        self._trapped(strand)
+                        if trap is not None:
+                            self._trapped(strand)
             if mask & _WRITE and stream.writer is not None:
                 self._resume(stream.writer)
         busy = bool(events)
@@ -285,7 +290,9 @@ class Pump:
         if self._pending:
             busy = True
             for _ in range(len(self._pending)):
-                self._resume(self._pending.popleft())
+                strand = self._pending.popleft()
+                if strand.queued:  # else it was resumed, or ended, by something else meanwhile
+                    self._resume(strand)
         if self._late:
             busy = True
             for _ in range(min(len(self._late), LATE_PER_TURN)):

@@ -254,24 +254,22 @@ class Idle:
 class _Pair:
     """What the two directions of a relay share."""
 
-    __slots__ = ("active_at", "error", "idle", "limit_s", "open", "pump", "strands")
+    __slots__ = ("active_at", "error", "limit_s", "pump", "started", "strands")
 
     def __init__(self, pump: Pump, idle: Idle) -> None:
         self.pump = pump
-        self.idle = idle
         self.limit_s = idle.both
         self.active_at = pump.now
-        self.open = 2  # directions that have not ended
+        self.started = False  # both strands are there, so that one can raise in the other
         self.error: BaseException | None = None
         self.strands: list[Strand] = []
 
     def ended(self, fin_s: float) -> None:
         """One direction has ended; the other one's patience may be shorter from now on."""
-        self.open -= 1
         if fin_s < self.limit_s:
             self.limit_s = fin_s
             for strand in self.strands:
-                if strand.parked and strand is not self.pump.current:
+                if not (strand.done or strand.parked) and strand is not self.pump.current:
                     self.pump.set_deadline(strand, self.pump.now + fin_s)
 
 
@@ -287,6 +285,7 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
     pair.strands.append(down_strand)
     up_strand = pump.spawn(_carry_beside(up, idle.client_fin, pair, down_strand), "relay")
     pair.strands.append(up_strand)
+    pair.started = True
     try:
         if pair.error is not None:
             raise pair.error
@@ -307,7 +306,7 @@ async def _carry_beside(flow: Flow, fin_s: float, pair: _Pair, main: Strand) -> 
         await _carry(flow, fin_s, pair)
     except (OSError, DeadlinePassed) as error:
         pair.error = error
-        if main.parked:
+        if pair.started:
             pair.pump.end(main, error)
     else:
         pair.pump.wake(main)

@@ -71,7 +71,6 @@ class Stream:
         if not self.mask:
             self.watch()
         self.reader = strand
-        strand.parked = True
         strand.deadline = deadline
         if deadline < strand.bucket:
             pump.set_deadline(strand, deadline)
@@ -88,7 +87,6 @@ class Stream:
         assert strand is not None
         self.watch_write()
         self.writer = strand
-        strand.parked = True
         strand.deadline = deadline
         if deadline < strand.bucket:
             pump.set_deadline(strand, deadline)
