@@ -173,7 +173,7 @@ def make_aes_gcm_decrypt(
 
 @TABLE.row(
     "aes_gcm_enc", _N, _N, "Encrypted by AES-GCM; the tag goes, in base64, into the variable <aead_tag>.",
-    arguments="bits:integer nonce:string_or_variable key:string_or_variable aead_tag:variable aad:string_or_variable", required=4, facts=True,
+    arguments=_AES.replace("aead_tag:string_or_variable", "aead_tag:variable"), required=4, facts=True,
 )  # fmt: skip
 def make_aes_gcm_encrypt(
     environment: CompileEnvironment, bits: int, nonce: bytes | str, key: bytes | str, tag: str, aad: bytes | str | None

@@ -98,7 +98,8 @@ class CompileEnvironment:
     config: to check names of proxies, servers, tables and userlists; None switches those checks off.
     read_file: contents of a pattern, map or answer file; raises OSError. The only way to the disk that compilers have.
     warnings: sentences for the operator about what is odd but allowed; compilers append.
-    variables: every variable that any rule sets or reads, "txn.name"; `usher -c` reports those read but never set.
+    variables_set, variables_read: every variable that any rule sets or reads, "txn.name"; for reporting those never set.
+    added_captures and criteria belong to one proxy: give each proxy's environment its own.
     """
 
     where: Where = Where.REQUEST
@@ -110,6 +111,7 @@ class CompileEnvironment:
     userlists: dict[str, Userlist] = field(default_factory=dict)  # living ones, made as expressions name them
     acls: Mapping[str, Sequence[model.Acl]] = field(default_factory=dict)  # the proxy's named ones, for the `acl()` fetch
     warnings: list[str] = field(default_factory=list)
+    added_captures: list[int] = field(default_factory=list)  # lengths of the request slots that rules of this proxy add
     variables_set: set[str] = field(default_factory=set)
     variables_read: set[str] = field(default_factory=set)
     place: model.Place | None = None  # of the rule, for descriptions

@@ -33,6 +33,9 @@ class StickEntry(Protocol):
     def increase(self, data: str, index: int = 0, by: int = 1) -> int | None:
         """Adds to "gpc0", "gpc1", "gpc" (and their rates) or "conn_cnt"; the new value, or None if not stored."""
 
+    def set(self, data: str, value: int, index: int = 0) -> None:
+        """Sets "gpt0" or "gpt"; nothing if not stored."""
+
     def clear(self, data: str, index: int = 0) -> int | None:
         """Sets to zero; the value before, or None if not stored."""
 

@@ -46,7 +46,6 @@ def wt6(data: bytes, avalanche: bool = False) -> int:
     """Willy Tarreau's hash: two halves rotated by amounts that the data choose."""
     first, second, turn_first, turn_second = 0xA53C965A, 0x5CA6953A, 6, 18
     for byte in data:
-        byte = byte - 256 if byte > 127 else byte  # taken as signed
         first = ~(first ^ byte) & _M32
         second = ~(second + byte) & _M32
         rotated = (second << turn_first | second >> (32 - turn_first)) & _M32

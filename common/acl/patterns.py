@@ -19,21 +19,9 @@ from common.acl import numbers
 from common.acl.arguments import encode
 from common.acl.casts import Cast, cast
 from common.acl.environment import CompileEnvironment
-from common.acl.indexes import (
-    AddressIndex,
-    Entry,
-    ExactIndex,
-    FoundIndex,
-    Index,
-    IntegerIndex,
-    LabelIndex,
-    PrefixIndex,
-    RegexIndex,
-    SubstringIndex,
-    SuffixIndex,
-    TruthIndex,
-    read_hex,
-)
+from common.acl.indexes import Entry, ExactIndex, FoundIndex, Index, RegexIndex, TruthIndex, read_hex
+from common.acl.indexes_numbers import AddressIndex, IntegerIndex
+from common.acl.indexes_text import LabelIndex, PrefixIndex, SubstringIndex, SuffixIndex
 from common.acl.maps import PatternList
 from common.acl.table import did_you_mean
 from common.acl.types import SampleType

@@ -62,8 +62,12 @@ def translate(pattern: str) -> str:
     return "".join(output)
 
 
-def compile_regex(pattern: str, ignore_case: bool = False) -> Any:
-    """An RE2 pattern over bytes. Raises ExpressionError, saying what stands in the way, if RE2 does not take it."""
+def compile_regex(pattern: str | bytes, ignore_case: bool = False) -> Any:
+    """An RE2 pattern over bytes. Raises ExpressionError, saying what stands in the way, if RE2 does not take it.
+
+    Text of the configuration is taken as UTF-8: "é" is two bytes to match.
+    """
+    encoded = pattern.encode("utf-8", "surrogateescape") if isinstance(pattern, str) else pattern
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.case_sensitive = not ignore_case
@@ -71,11 +75,9 @@ def compile_regex(pattern: str, ignore_case: bool = False) -> Any:
     options.max_mem = PROGRAM_BYTES_MAX
     options.dot_nl = False
     try:
-        return re2.compile(translate(pattern).encode("latin-1", "surrogateescape"), options)
-    except UnicodeEncodeError:
-        return re2.compile(translate(pattern).encode("utf-8", "surrogateescape"), options)
+        return re2.compile(translate(encoded.decode("latin-1")).encode("latin-1"), options)
     except re2.error as error:
-        raise ExpressionError(_refusal(pattern, error)) from None
+        raise ExpressionError(_refusal(encoded.decode("utf-8", "replace"), error)) from None
 
 
 def _refusal(pattern: str, error: Exception) -> str:
@@ -149,7 +151,7 @@ def substitute(pattern: Any, pieces: tuple[Piece, ...], text: bytes, everywhere:
     return b"".join(output)
 
 
-def searcher(pattern: str, ignore_case: bool = False) -> Callable[[bytes], Any]:
+def searcher(pattern: str | bytes, ignore_case: bool = False) -> Callable[[bytes], Any]:
     """bytes -> match or None."""
     search: Callable[[bytes], Any] = compile_regex(pattern, ignore_case).search
     return search
