@@ -153,6 +153,10 @@ class Plane:
     def pid(self) -> int:
         return os.getpid()
 
+    @staticmethod
+    def signal_master(signum: int) -> None:
+        os.kill(os.getpid(), signum)
+
     @property
     def environment(self) -> Mapping[str, str]:
         return os.environ

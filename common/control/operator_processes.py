@@ -1,4 +1,4 @@
-"""Commands about the processes: `show proc`, `show generations`, `show libs`, `show pools`, `reload`, `wait`.
+"""Commands about the processes: `show proc`, `show generations`, `show libs`, `show pools`, `reload`, `stop`, `wait`.
 
 Source: HAProxy management guide 9.3, 9.4.
 """
@@ -6,6 +6,7 @@ Source: HAProxy management guide 9.3, 9.4.
 from __future__ import annotations
 
 import re
+import signal
 import time
 from itertools import groupby
 from pathlib import Path
@@ -84,6 +85,13 @@ async def reload(request: Request) -> Answer:
         return Answer(f"Success=0\n--\n{reason}\n")
     plane.reloads += 1
     return Answer("Success=1\n--\n")
+
+
+@handles("stop", "drain")
+async def stop(request: Request) -> Answer:
+    """End the service, as by SIGTERM or SIGUSR1. The answer is sent before the master reads the signal."""
+    request.plane.signal_master(signal.SIGTERM if request.words[0] == "stop" else signal.SIGUSR1)
+    return Answer()
 
 
 @handles("wait")

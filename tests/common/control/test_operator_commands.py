@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import pickle
+import signal
 import socket
 from pathlib import Path
 
@@ -340,6 +341,14 @@ async def test_waiting_ends_with_the_delay_or_when_a_server_can_be_removed(autoj
     assert (await ask(made, "wait x")).startswith("Invalid delay: ")
     assert "Unknown condition 'foo'" in await ask(made, "wait 1s foo")
     assert await ask(made, "wait 1s srv-removable be/x") == "No such server.\n"
+
+
+@pytest.mark.parametrize(("line", "signum"), [("stop", signal.SIGTERM), ("drain", signal.SIGUSR1)])
+async def test_the_service_can_be_ended(line: str, signum: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(Plane, "signal_master", staticmethod(sent.append))
+    assert await ask(plane(), line) == ""
+    assert sent == [signum]
 
 
 async def test_processes_are_listed_as_haproxys_master_does() -> None:
