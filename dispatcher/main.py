@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import trio
 
@@ -27,10 +28,10 @@ ROLE = 1
 WATCHES_PER_BEAT = 4
 
 
-def run(launch: Launch) -> int:
+def run(launch: Launch, make: Callable[[Launch, Counters], World] = World) -> int:
     """The whole life of a dispatcher process; its exit code."""
     try:
-        world = World(launch, open_counters(launch))
+        world = make(launch, open_counters(launch))
     except ConfigError as error:
         trio.run(_report_failure, launch, str(error))
         return 1

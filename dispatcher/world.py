@@ -196,7 +196,7 @@ class World:
 
     def watch(self) -> None:
         """Look at the workers' hearts and at the states of servers. Several times per heartbeat."""
-        now = time.monotonic()
+        now = self.pump.now = time.monotonic()
         for farm in self.farms:
             farm.watch(now)
         for relay in self.relays:
@@ -204,9 +204,10 @@ class World:
 
     def every_second(self) -> None:
         """The wall clock may have been set, clients may have waited for too long."""
-        self._wall_offset = time.time() - time.monotonic()
+        now = self.pump.now = time.monotonic()
+        self._wall_offset = time.time() - now
         for farm in self.farms:
-            farm.expire(self.pump.now)
+            farm.expire(now)
         process = self._process
         process[f.P_DROPPED_LOGS] = self.outlets.dropped
         process[f.P_LISTENERS] = len(self._doors)

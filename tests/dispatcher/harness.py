@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 import socket
 import struct
@@ -10,8 +11,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from common.model import Address, AddressKind, Bind, Config, LogTarget, Place, Proxy, Server, Timeouts
+from common.net.sockaddr import sockaddr
 from common.observe.counters import Counters
 from common.observe.layout import Layout
 from common.process import messages
@@ -19,6 +22,8 @@ from common.process.launch import CONTROL, COUNTERS, DISPATCHER, Launch, bind_fd
 from common.wire import handover
 from common.wire.proxy_protocol import ProxyHeader
 from dispatcher import main
+from dispatcher.policy.slots import Slot, State
+from dispatcher.world import World
 
 PATIENCE_S = 10.0
 _numbers = itertools.count(1)
@@ -47,11 +52,18 @@ class FakeWorker:
         self.flags: dict[int, int] = {}
 
     def greet(self, generation: int = 1, *more: handover.Frame, pid: int | None = None) -> FakeWorker:
-        """Accept the dispatcher and say hello."""
-        self.channel = self.accept()
-        connections = len(self.clients)
-        self.say(handover.Hello(self.number, os.getpid() if pid is None else pid, generation, connections, self.maxconn), *more)
-        return self
+        """Accept the dispatcher and say hello. Channels of dispatchers that have ended meanwhile are dropped."""
+        hello = handover.Hello(self.number, os.getpid() if pid is None else pid, generation, len(self.clients), self.maxconn)
+        if self.channel is not None:
+            self.channel.close()
+        while True:
+            self.channel = self.accept()
+            try:
+                self.say(hello, *more)
+            except (BrokenPipeError, ConnectionResetError):
+                self.channel.close()
+            else:
+                return self
 
     def accept(self) -> socket.socket:
         channel, _ = self.listener.accept()
@@ -99,6 +111,12 @@ class FakeWorker:
             self.clients.pop(number).close()
         self.say(handover.Refused(handover.ids_array(numbers)))
 
+    def read(self, number: int, size: int = 65536) -> bytes:
+        """What a client sent, as far as it has come."""
+        client = self.clients[number]
+        client.settimeout(PATIENCE_S)
+        return client.recv(size)
+
     def die(self) -> None:
         """What the kernel does for a killed worker. The listening socket is the master's and stays."""
         for client in self.clients.values():
@@ -124,14 +142,22 @@ class Running:
         self.counters_fd = counters_fd
         self.dispatchers = dispatchers
         self.listeners: dict[int, socket.socket] = {}
+        self.clients: list[socket.socket] = []
         self.code: int | None = None
-        self._log = log
+        self.world: World | None = None
+        self.log = log
         self._control: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
-    def listen(self, bind: Bind, host: str = "127.0.0.1") -> None:
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        listener.bind((host, 0))
+    def listen(self, bind: Bind) -> None:
+        """Open a bind's address; ports are chosen by the kernel."""
+        address = bind.address
+        if address.kind in (AddressKind.INET, AddressKind.INET6):
+            listener = socket.socket(socket.AF_INET6 if address.kind is AddressKind.INET6 else socket.AF_INET)
+            listener.bind((address.host, 0))
+        else:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(sockaddr(address)[1])
         listener.listen(1024)
         self.listeners[bind.id] = listener
 
@@ -154,7 +180,16 @@ class Running:
         return self
 
     def _run(self, launch: Launch) -> None:
-        self.code = main.run(launch)
+        world = self
+
+        class Seen(World):
+            """Lets tests look at the dispatcher's books."""
+
+            def __init__(self, launch: Launch, counters: Counters) -> None:
+                world.world = self
+                super().__init__(launch, counters)
+
+        self.code = main.run(launch, Seen)
 
     def stop(self, *, soft: bool = False) -> None:
         if self._thread is None:
@@ -181,18 +216,41 @@ class Running:
 
     def connect(self, bind: int = 0, data: bytes = b"") -> socket.socket:
         client = socket.create_connection(self.address(bind), PATIENCE_S)
+        self.clients.append(client)
         if data:
             client.sendall(data)
         return client
+
+    def connect_many(self, count: int, bind: int = 0) -> list[socket.socket]:
+        """So many clients, one after the other; each says its number. The harness closes them at the end."""
+        return [self.connect(bind, b"%d" % number) for number in range(count)]
+
+    def slot(self, index: int, farm: int = 0) -> Slot:
+        """A place in the dispatcher's book, to wait for what shows nowhere else."""
+        assert self.world is not None
+        return self.world.farms[farm].slots.slots[index]
+
+    def meet(self, *workers: FakeWorker) -> None:
+        """Greet, and wait until the dispatcher has heard it."""
+        for worker in workers:
+            worker.greet()
+        for worker in workers:
+            wait_until(lambda worker=worker: self.slot(worker.number - 1).state in (State.UP, State.FULL), "a worker is up")
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU time of the dispatcher's thread so far."""
+        assert self._thread is not None
+        return int(Path(f"/proc/self/task/{self._thread.native_id}/schedstat").read_text().split()[0]) / 1e9
 
     def log_line(self, containing: str) -> str:
         """The next log line that contains a text."""
         deadline = time.monotonic() + PATIENCE_S
         seen = []
         while time.monotonic() < deadline:
-            self._log.settimeout(max(0.01, deadline - time.monotonic()))
+            self.log.settimeout(max(0.01, deadline - time.monotonic()))
             try:
-                line = self._log.recv(65536).decode()
+                line = self.log.recv(65536).decode()
             except TimeoutError:
                 break
             assert "Traceback" not in line
@@ -202,9 +260,11 @@ class Running:
         raise AssertionError(f"no log line with {containing!r}; there were {seen}")
 
     def close(self) -> None:
-        self.stop()
-        for listener in self.listeners.values():
-            listener.close()
+        try:
+            self.stop()
+        finally:
+            for sock in (*self.clients, *self.listeners.values()):
+                sock.close()
 
 
 def config_of(*proxies: Proxy, log: Address, **settings: object) -> Config:
@@ -226,19 +286,24 @@ def config_of(*proxies: Proxy, log: Address, **settings: object) -> Config:
     return config
 
 
-def frontend(name: str = "web", binds: int = 1) -> Proxy:
+LOOPBACK = Address(AddressKind.INET, "127.0.0.1", 0)
+
+
+def frontend(name: str = "web", binds: int = 1, address: Address = LOOPBACK) -> Proxy:
     """A frontend whose binds belong to the implicit tier."""
     proxy = Proxy(Place(), name, frontend=True, backend=False, mode="http")
-    proxy.binds = [Bind(Place(), Address(AddressKind.INET, "127.0.0.1", 0)) for _ in range(binds)]
+    proxy.binds = [Bind(Place(), address) for _ in range(binds)]
     return proxy
 
 
-def dispatcher_listen(*servers: Server, binds: int = 1, name: str = "dispatcher") -> Proxy:
+def dispatcher_listen(
+    *servers: Server, binds: int = 1, name: str = "dispatcher", address: Address = LOOPBACK, timeouts: Timeouts | None = None
+) -> Proxy:
     """An explicit `listen` of the dispatcher."""
     proxy = Proxy(Place(), name, frontend=True, backend=True, mode="tcp", balance=("leastconn",))
-    proxy.binds = [Bind(Place(), Address(AddressKind.INET, "127.0.0.1", 0), processes=frozenset({1})) for _ in range(binds)]
+    proxy.binds = [Bind(Place(), address, processes=frozenset({1})) for _ in range(binds)]
     proxy.servers = list(servers)
-    proxy.timeouts = Timeouts(connect=2.0, client=5.0, server=5.0)
+    proxy.timeouts = timeouts or Timeouts(connect=2.0, client=5.0, server=5.0)
     return proxy
 
 
@@ -258,7 +323,6 @@ def running(
     *proxies: Proxy,
     workers: int = 0,
     counters: bool = False,
-    host: str = "127.0.0.1",
     dispatchers: int = 1,
     start: bool = True,
     **settings: object,
@@ -274,7 +338,7 @@ def running(
     dispatcher = Running(config, names, fd, log, dispatchers)
     for proxy in proxies:
         for bind in proxy.binds:
-            dispatcher.listen(bind, host)
+            dispatcher.listen(bind)
     try:
         if start:
             dispatcher.start()
@@ -288,6 +352,22 @@ def running(
             os.close(fd)
 
 
+@contextmanager
+def explicit(count: int = 2, *, binds: int = 1, **settings: object) -> Iterator[tuple[Running, list[FakeWorker], Proxy]]:
+    """A dispatcher with one `listen` of so many `pass-fd` servers, and the workers behind (not yet greeted)."""
+    paths = [fresh_name() for _ in range(count)]
+    proxy = dispatcher_listen(*(server(f"p{number}", path, pass_fd=True) for number, path in enumerate(paths, 1)), binds=binds)
+    for name, value in settings.items():
+        setattr(proxy, name, value)
+    workers = [FakeWorker(padded(path), number) for number, path in enumerate(paths, 1)]
+    try:
+        with running(proxy, counters=True) as (dispatcher, _):
+            yield dispatcher, workers, proxy
+    finally:
+        for worker in workers:
+            worker.close()
+
+
 def counters_memfd(config: Config, processes: int) -> int:
     layout = Layout.of(config, processes)
     fd = os.memfd_create("usher-test-counters")
@@ -299,8 +379,6 @@ def counters_memfd(config: Config, processes: int) -> int:
 
 @contextmanager
 def memory(fd: int) -> Iterator[memoryview]:
-    import mmap
-
     mapped = mmap.mmap(fd, 0)
     with memoryview(mapped) as view:
         yield view
@@ -308,8 +386,6 @@ def memory(fd: int) -> Iterator[memoryview]:
 
 
 def counters_of(dispatcher: Running, row: int | None = None) -> Counters:
-    import mmap
-
     assert dispatcher.counters_fd is not None
     shared = memoryview(mmap.mmap(dispatcher.counters_fd, 0))
     return Counters(shared, Layout.read(shared), row)
