@@ -220,7 +220,7 @@ def priority_offset(facts: Facts) -> int:
     arguments="name:string", many=True,
 )  # fmt: skip
 def make_acl(environment: CompileEnvironment, *names: bytes) -> Getter:
-    # Imported here, alone in this package: conditions are made of expressions, and this one fetch is made of conditions.
+    # Imported here: conditions are made of expressions, and this one fetch is made of conditions.
     from common.acl.conditions import compile_condition
 
     words = [name.decode("utf-8", "surrogateescape") for name in names]

@@ -8,6 +8,7 @@ from typing import Any
 from common import model
 from common.acl.absent import AbsentExchange, AbsentSession, AbsentWorld
 from common.acl.environment import CompileEnvironment, Where
+from common.acl.expressions import compile_expression
 from common.acl.facts import Facts
 from common.acl.facts_world import StickEntry, StickTable
 from common.acl.types import SampleType, Typed
@@ -231,3 +232,12 @@ def reader(**files: bytes | str) -> Any:
         return contents.encode() if isinstance(contents, str) else contents
 
     return read
+
+
+def text_of_expression(text: str, exchange: FakeExchange | None = None) -> bytes | None:
+    """An expression's sample as text. Without an exchange of its own: a request, and some variables."""
+    if exchange is None:
+        exchange = set_variables(facts(request=request()), v=b"vv", i=5, b=False, key=b"a2V5")
+        exchange.txn_variables["ip"] = Typed(SampleType.IPV4, b"\x7f\0\0\1")
+        exchange.txn_variables["bin"] = Typed(SampleType.BIN, b"\x0a\xff")
+    return compile_expression(text, environment()).text_getter(exchange)
