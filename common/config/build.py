@@ -144,9 +144,9 @@ class _File:
 
     def _outside(self, statement: Statement) -> None:
         word = statement.words[0].text
-        near = did_you_mean(word, SECTION_WORDS)
+        near = did_you_mean(word, SECTION_WORDS, otherwise=".")
         hint = "Start a section first: global, defaults, frontend, backend, listen …"
-        statement.alert(f"unknown keyword '{word}' out of section{near}.", hint=hint, slug="unknown-keyword")
+        statement.alert(f"unknown keyword '{word}' out of section{near}", hint=hint, slug="unknown-keyword")
 
     def _open(self, row: Keyword[sections.SectionOpener], statement: Statement) -> None:
         """A line that starts a section."""

@@ -25,7 +25,9 @@ def check_modes(state: State, draft: ProxyDraft) -> None:
     """Warn about everything that the proxy's mode, or a missing neighbour, makes useless."""
     if draft.proxy.mode == "tcp":
         for keyword, message in _useless_in_tcp(draft):
-            state.warn_at(draft.given.get(keyword, draft.proxy.place), message, "Write mode http, or remove it.", "mode-mismatch")
+            state.warn_at(
+                draft.given.get(keyword, draft.proxy.place), message, "Write mode http, or remove it.", "mode-mismatch", whole=True
+            )
     _inspect_delay(state, draft)
     _logs(state, draft)
     _check_steps(state, draft)
@@ -75,6 +77,7 @@ def _inspect_delay(state: State, draft: ProxyDraft) -> None:
                 "tcp-request inspect-delay.",
                 "Add tcp-request inspect-delay 5s.",
                 "no-inspect-delay",
+                whole=True,
             )
             return
 
@@ -100,6 +103,7 @@ def _logs(state: State, draft: ProxyDraft) -> None:
             f"log format ignored for {_title(draft)} since it has no log address.",
             "Add log global, or a log line with an address.",
             "no-log-target",
+            whole=True,
         )
     if proxy.unique_id_header and not proxy.unique_id_format and proxy.frontend:
         state.note_at(
@@ -121,6 +125,7 @@ def _check_steps(state: State, draft: ProxyDraft) -> None:
                 f"{_title(draft)} uses {ruleset} rules without 'option {option}', so the rules are ignored.",
                 f"Add option {option}.",
                 "ignored-checks",
+                whole=True,
             )
     if any("tfo" in server.options for server in proxy.servers) and not set(_FULL_RETRIES) <= set(proxy.retry_on):
         server = next(server for server in proxy.servers if "tfo" in server.options)

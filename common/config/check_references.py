@@ -23,10 +23,9 @@ def check_references(state: State) -> None:
         for server in draft.proxy.servers:
             _server(state, draft, server)
     _tables(state)
-    _error_sections(state)
     for name, resolvers in state.config.resolvers.items():
         if not resolvers.nameservers and not resolvers.parse_resolv_conf:
-            state.warn_at(Place(), f"resolvers '{name}' has no nameservers configured!", slug="no-nameserver")
+            state.warn_at(Place(), f"resolvers '{name}' has no nameservers configured!", slug="no-nameserver", whole=True)
 
 
 def _backends(state: State, draft: ProxyDraft) -> None:
@@ -43,11 +42,15 @@ def _backend(state: State, proxy: Proxy, name: str, place: Place, keyword: str, 
     found = state.backends.get(name)
     target = found.proxy if found else None
     if target is None:
-        near = did_you_mean(name, state.backends)
+        near = did_you_mean(name, state.backends, otherwise=".")
         hint = f"'{name}' is a frontend; backends are needed here." if name in state.frontends else f"Add a section 'backend {name}'."
-        state.alert_at(place, f"Proxy '{proxy.name}': unable to find required {keyword}: '{name}'{near}.", hint, "unknown-backend")
+        state.alert_at(
+            place, f"Proxy '{proxy.name}': unable to find required {keyword}: '{name}'{near}", hint, "unknown-backend", whole=True
+        )
     elif target is proxy:
-        state.alert_at(place, f"Proxy '{proxy.name}': loop detected for {keyword}: '{name}'.", "A proxy cannot be its own backend.")
+        state.alert_at(
+            place, f"Proxy '{proxy.name}': loop detected for {keyword}: '{name}'.", "A proxy cannot be its own backend.", whole=True
+        )
     elif proxy.mode == "http" and target.mode != "http":
         state.alert_at(
             place,
@@ -55,6 +58,7 @@ def _backend(state: State, proxy: Proxy, name: str, place: Place, keyword: str, 
             f"'{target.name}' ({target.place.file}:{target.place.line}) {role} (see 'mode').",
             f"Write mode http in '{target.name}', or mode tcp in '{proxy.name}'.",
             "mode-mismatch",
+            whole=True,
         )
 
 
@@ -64,10 +68,10 @@ def _servers_of_rules(state: State, draft: ProxyDraft) -> None:
     kind = "proxy" if proxy.frontend else "backend"
     for rule in proxy.rules:
         if rule.ruleset == "use-server" and "%" not in rule.words[0] and rule.words[0] not in names:
-            near = did_you_mean(rule.words[0], names)
+            near = did_you_mean(rule.words[0], names, otherwise=".")
             state.alert_at(
                 rule.place,
-                f"{kind} '{proxy.name}' : unable to find server '{rule.words[0]}' referenced in a 'use-server' rule{near}.",
+                f"{kind} '{proxy.name}' : unable to find server '{rule.words[0]}' referenced in a 'use-server' rule{near}",
                 slug="unknown-server",
             )
 
@@ -81,13 +85,14 @@ def _server(state: State, draft: ProxyDraft, server: Server) -> None:
         _track(state, proxy, server, owner)
     section = server.options.get("resolvers", ("",))[0]
     if section and section not in state.config.resolvers:
-        near = did_you_mean(section, state.config.resolvers)
+        near = did_you_mean(section, state.config.resolvers, otherwise=".")
         kind = "proxy" if proxy.frontend else "backend"
         state.alert_at(
             server.place,
             f"{kind} '{proxy.name}', server '{server.name}': unable to find required resolvers '{section}'{near}",
             f"Add a section 'resolvers {section}'.",
             "unknown-resolvers",
+            whole=True,
         )
 
 
@@ -129,11 +134,13 @@ def _tables(state: State) -> None:
         words = draft.proxy.stick_table
         if "peers" in words and words[words.index("peers") + 1] not in state.config.peers:
             section = words[words.index("peers") + 1]
+            near = did_you_mean(section, state.config.peers, otherwise=".")
             state.alert_at(
                 draft.given.get("stick-table", draft.proxy.place),
-                f"Proxy '{draft.proxy.name}': unable to find sync peers '{section}'{did_you_mean(section, state.config.peers)}.",
+                f"Proxy '{draft.proxy.name}': unable to find sync peers '{section}'{near}",
                 "Remove peers: tables are shared by all workers without.",
                 "unknown-peers",
+                whole=True,
             )
 
 
@@ -144,9 +151,10 @@ def _table(state: State, draft: ProxyDraft, name: str, place: Place) -> None:
     tables += [f"{peers.name}/{table}" for peers in state.config.peers.values() for table in peers.tables]
     state.alert_at(
         place,
-        f"Proxy '{draft.proxy.name}': unable to find stick-table '{name}'{did_you_mean(name, tables)}.",
+        f"Proxy '{draft.proxy.name}': unable to find stick-table '{name}'{did_you_mean(name, tables, otherwise='.')}",
         f"Add a stick-table line to '{name}' (types: {', '.join(TYPES)}).",
         "unknown-table",
+        whole=True,
     )
 
 
@@ -156,24 +164,3 @@ def table_exists(state: State, name: str) -> bool:
     if slash:
         return section in state.config.peers and table in state.config.peers[section].tables
     return any(proxy.stick_table for proxy in state.config.proxies if proxy.name == name)
-
-
-def _error_sections(state: State) -> None:
-    """Resolve `errorfiles`: the pages of the section go to the proxy, unless a later line of it spoke of the status."""
-    for draft, section, statuses, place in state.error_sections:
-        pages = state.config.http_errors.get(section)
-        owner = "proxy" if draft.can_listen and draft.can_forward else draft.section.title
-        if pages is None:
-            near = did_you_mean(section, state.config.http_errors)
-            state.alert_at(
-                place,
-                f"{owner} '{draft.proxy.name}': unknown http-errors section '{section}'{near} (at {place.file}:{place.line}).",
-                f"Add a section 'http-errors {section}'.",
-                "unknown-http-errors",
-            )
-            continue
-        for status in statuses:
-            if status not in pages:
-                state.warn_at(
-                    place, f"{owner} '{draft.proxy.name}': status code '{status}' not declared in http-errors section '{section}'."
-                )

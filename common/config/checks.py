@@ -46,6 +46,7 @@ def _listening(state: State, draft: ProxyDraft) -> None:
             f"frontend '{proxy.name}' has no 'bind' directive. Please declare it as a backend if this was intended.",
             "Add a bind line.",
             "no-bind",
+            whole=True,
         )
 
 
@@ -64,4 +65,5 @@ def _missing_timeouts(state: State, draft: ProxyDraft) -> None:
             "with such a configuration. To fix this, please ensure that all following\n"
             f"timeouts are set to a non-zero value: {', '.join(missing)}.",
             "missing-timeouts",
+            whole=True,
         )

@@ -85,6 +85,17 @@ class Deferred:
     origin: ProxyDraft | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorLine:
+    """One errorfile, errorfiles, errorloc or http-error line, as far as it was read. statuses: () = all of the section."""
+
+    keyword: str
+    statuses: tuple[int, ...]
+    value: tuple[str, ...]
+    place: Place
+    argument_place: Place
+
+
 @dataclass(slots=True)
 class ProxyDraft:
     """A proxy section, or a defaults section (section is DEFAULTS), in the making.
@@ -107,6 +118,7 @@ class ProxyDraft:
     reset: set[str] = field(default_factory=set)  # inherited lists that this section has begun to replace
     deferred: list[Deferred] = field(default_factory=list)
     table_uses: list[tuple[str, Place]] = field(default_factory=list)  # tables that rules name ("" = the proxy's own), and where
+    error_lines: list[ErrorLine] = field(default_factory=list)
     own_rules_from: int = 0
     own_acls_from: int = 0
 
@@ -137,6 +149,7 @@ class ProxyDraft:
             proxy,
             template=self.template.heir(),
             source=self,
+            error_lines=list(self.error_lines),
             deferred=[replace(waiting, origin=waiting.origin or self) for waiting in self.deferred],
             own_rules_from=len(proxy.rules),
             own_acls_from=len(proxy.acls),
@@ -210,7 +223,6 @@ class State:
     tls_binds: TlsDraft = field(default_factory=TlsDraft)  # ssl-default-bind-options
     tls_servers: TlsDraft = field(default_factory=TlsDraft)
     unix_bind: dict[str, object] = field(default_factory=dict)  # fields of Bind that unix-bind presets
-    error_sections: list[tuple[ProxyDraft, str, tuple[int, ...], Place]] = field(default_factory=list)  # errorfiles lines
     group_members: list[tuple[str, str, str, Place]] = field(default_factory=list)  # userlist, group, user, where it is said
     store_bases: tuple[str, str] = ("", "")  # crt-base and key-base of the crt-store that is being read
     default_path: tuple[str, str] = ("current", "")
@@ -220,17 +232,20 @@ class State:
     experimental: bool = False
     server_verify: str = ""  # ssl-server-verify
 
-    def alert_at(self, place: Place, message: str, hint: str = "", slug: str = "") -> None:
-        self._add(Severity.ALERT, place, message, hint, slug)
+    def alert_at(self, place: Place, message: str, hint: str = "", slug: str = "", *, whole: bool = False) -> None:
+        """whole: about a section or the configuration; HAProxy names no line then (see diagnostics.py)."""
+        self._add(Severity.ALERT, place, message, hint, slug, whole)
 
-    def warn_at(self, place: Place, message: str, hint: str = "", slug: str = "") -> None:
-        self._add(Severity.WARNING, place, message, hint, slug)
+    def warn_at(self, place: Place, message: str, hint: str = "", slug: str = "", *, whole: bool = False) -> None:
+        self._add(Severity.WARNING, place, message, hint, slug, whole)
 
-    def note_at(self, place: Place, message: str, hint: str = "", slug: str = "") -> None:
-        self._add(Severity.NOTICE, place, message, hint, slug)
+    def note_at(self, place: Place, message: str, hint: str = "", slug: str = "", *, whole: bool = False) -> None:
+        self._add(Severity.NOTICE, place, message, hint, slug, whole)
 
-    def _add(self, severity: Severity, place: Place, message: str, hint: str, slug: str) -> None:
-        self.report.add(Diagnostic(severity, place, message, hint=hint, text=self.text_of(place), slug=slug, whole=True))
+    def _add(self, severity: Severity, place: Place, message: str, hint: str, slug: str, whole: bool) -> None:
+        text = self.text_of(place)
+        width = len(text.rstrip()) - place.column + 1 if place.column else 1
+        self.report.add(Diagnostic(severity, place, message, hint=hint, text=text, width=max(width, 1), slug=slug, whole=whole))
 
     def text_of(self, place: Place) -> str:
         """The line at a place, for findings that are made after the file was read."""

@@ -11,10 +11,11 @@ import re
 
 from common.acl.environment import Where
 from common.config import values
-from common.config.draft import Scope
+from common.config.draft import ErrorLine, ProxyDraft, Scope, State
 from common.config.expressions import check_format
 from common.config.statement import Statement
 from common.config.suggest import did_you_mean
+from common.model import Proxy
 
 ERROR_STATUSES = (200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 414, 425, 429, 431, 500, 501, 502, 503, 504)
 
@@ -40,41 +41,83 @@ def error_path(statement: Statement, position: int) -> str:
 def error_file(scope: Scope, statement: Statement) -> None:
     if len(statement.arguments) != 2:
         raise statement.fault("errorfile : expects <status_code> and <file> as arguments.", min(len(statement.arguments), 2))
-    status = error_status(statement, 0)
-    _forget_error(scope, status)
-    scope.proxy.error_files[status] = error_path(statement, 1)
+    _keep(scope, statement, (error_status(statement, 0),), error_path(statement, 1))
 
 
 def error_files(scope: Scope, statement: Statement) -> None:
-    """`errorfiles <section> [<status> …]`: resolved when all sections are known."""
+    """`errorfiles <section> [<status> …]`; without a status, all that the section has."""
     statuses = tuple(error_status(statement, position) for position in range(1, len(statement.arguments)))
-    scope.state.error_sections.append((scope.proxy_draft, statement.argument(0), statuses, statement.place_of(0)))
-    scope.proxy.extra["errorfiles"] = (*scope.proxy.extra.get("errorfiles", ()), tuple(statement.arguments))
+    _keep(scope, statement, statuses, statement.argument(0))
 
 
 def error_location(scope: Scope, statement: Statement) -> None:
     if len(statement.arguments) != 2:
         raise statement.fault(f"{statement.keyword} : expects <status_code> and <url> as arguments.", min(len(statement.arguments), 2))
-    status = error_status(statement, 0)
-    _forget_error(scope, status)
-    scope.proxy.error_locations[status] = (303 if statement.keyword == "errorloc303" else 302, statement.argument(1))
+    _keep(scope, statement, (error_status(statement, 0),), statement.argument(1))
 
 
 def http_error(scope: Scope, statement: Statement) -> None:
-    """`http-error status <status> …`; kept as its words after the status."""
+    """`http-error status <status> …`."""
     if statement.argument(0) != "status":
         raise statement.fault("'http-error' expects 'status' and a status code first.", 0, "For example: http-error status 503 string down")
     status = error_status(statement, 1)
     check_reply(scope, statement, 2)
-    _forget_error(scope, status)
-    scope.proxy.http_errors[status] = tuple(statement.arguments[2:])
+    _keep(scope, statement, (status,), *statement.arguments[2:])
 
 
-def _forget_error(scope: Scope, status: int) -> None:
+def _keep(scope: Scope, statement: Statement, statuses: tuple[int, ...], *value: str) -> None:
+    """Lines are applied in order once all http-errors sections are known."""
+    line = ErrorLine(statement.keyword, statuses, value, statement.place, statement.place_of(0))
+    scope.proxy_draft.error_lines.append(line)
+
+
+def settle_errors(state: State, draft: ProxyDraft) -> None:
+    """Apply the lines of a proxy, inherited ones first."""
+    for line in draft.error_lines:
+        if line.keyword == "errorfiles":
+            _take_section(state, draft, line)
+            continue
+        (status,) = line.statuses
+        _forget(draft.proxy, status)
+        if line.keyword == "errorfile":
+            draft.proxy.error_files[status] = line.value[0]
+        elif line.keyword == "http-error":
+            draft.proxy.http_errors[status] = line.value
+        else:
+            draft.proxy.error_locations[status] = (303 if line.keyword == "errorloc303" else 302, line.value[0])
+
+
+def _take_section(state: State, draft: ProxyDraft, line: ErrorLine) -> None:
+    proxy, section = draft.proxy, line.value[0]
+    owner = "proxy" if draft.can_listen and draft.can_forward else draft.section.title
+    pages = state.config.http_errors.get(section)
+    if pages is None:
+        near = did_you_mean(section, state.config.http_errors)
+        state.alert_at(
+            line.argument_place,
+            f"{owner} '{proxy.name}': unknown http-errors section '{section}'{near} (at {line.place.file}:{line.place.line}).",
+            f"Add a section 'http-errors {section}'.",
+            "unknown-http-errors",
+            whole=True,
+        )
+        return
+    for status in line.statuses or tuple(pages):
+        if status in pages:
+            _forget(proxy, status)
+            proxy.error_files[status] = pages[status]
+        else:
+            state.warn_at(
+                line.argument_place,
+                f"{owner} '{proxy.name}': status code '{status}' not declared in http-errors section '{section}'.",
+                whole=True,
+            )
+
+
+def _forget(proxy: Proxy, status: int) -> None:
     """The last word on a status holds."""
-    scope.proxy.error_files.pop(status, None)
-    scope.proxy.error_locations.pop(status, None)
-    scope.proxy.http_errors.pop(status, None)
+    proxy.error_files.pop(status, None)
+    proxy.error_locations.pop(status, None)
+    proxy.http_errors.pop(status, None)
 
 
 def check_reply(scope: Scope, statement: Statement, start: int) -> None:

@@ -58,7 +58,8 @@ def check_rule(scope: Scope, statement: Statement, rule: Rule) -> None:
     def compile_it(environment: CompileEnvironment) -> None:
         parse_action(ruleset, words, environment.at(_where(rule)))
 
-    _defer(scope, statement, start, f"error detected in {scope.title} while parsing {_article(rule)} rule : ", compile_it)
+    owner = f"proxy '{scope.name}'" if scope.section is Section.LISTEN else scope.title
+    _defer(scope, statement, start, f"error detected in {owner} while parsing {_rule_title(rule)} rule : ", compile_it)
 
 
 def check_condition(scope: Scope, statement: Statement, rule: Rule, start: int) -> None:
@@ -185,10 +186,10 @@ def _known_acls(scope: Scope, statement: Statement, condition: Condition, start:
     for position in _names(condition.words):
         name = condition.words[position].lstrip("!")
         if name not in known and name not in PREDEFINED:
-            near = did_you_mean(name, [*known, *PREDEFINED])
+            near = did_you_mean(name, [*known, *PREDEFINED], otherwise=".")
             inherited = scope.section is not Section.DEFAULTS and any(acl.name.endswith(f"/{name}") for acl in scope.proxy.acls)
             hint = "ACLs of a defaults section hold for its own rules only." if inherited else "Write the acl line above this one."
-            raise statement.fault(f"{lead}no such ACL : '{name}'{near}.", start + position, hint)
+            raise statement.fault(f"{lead}no such ACL : '{name}'{near}", start + position, hint)
 
 
 def _names(words: Sequence[str]) -> Iterable[int]:
@@ -210,12 +211,18 @@ def _where(rule: Rule) -> Where:
 
 
 def _article(rule: Rule) -> str:
+    """How HAProxy calls a rule in messages about its condition."""
     if rule.ruleset == "use_backend":
         return "switching rule"
-    title = (
-        f"{rule.ruleset} {rule.words[0].partition('(')[0]}" if rule.words and rule.ruleset.startswith(("http-", "tcp-")) else rule.ruleset
-    )
-    return f"an '{title}'" if title[:1] in "aeiouh" else f"a '{title}'"
+    title = _rule_title(rule)
+    return f"an {title}" if title[1:2] in "aeiouh" else f"a {title}"
+
+
+def _rule_title(rule: Rule) -> str:
+    """Ruleset and action, in quotes."""
+    if rule.words and rule.ruleset.startswith(("http-", "tcp-")):
+        return f"'{rule.ruleset} {rule.words[0].partition('(')[0]}'"
+    return f"'{rule.ruleset}'"
 
 
 def _reader(state: State) -> Callable[[str], bytes]:

@@ -117,7 +117,7 @@ class Table(Generic[ParserT]):
                 assert (section, row.name) not in self._rows, f"two rows for {row.name} in {section.title}"
                 self._rows[section, row.name] = row
                 first, _, rest = row.name.partition(" ")
-                if rest:
+                if rest and row.status is not Status.REFUSED:
                     self._first_words.setdefault((section, first), []).append(rest)
 
     def get(self, section: Section, name: str) -> Keyword[ParserT] | None:

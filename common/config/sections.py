@@ -105,9 +105,9 @@ def _from(state: State, statement: Statement, position: int) -> ProxyDraft | Non
     found = state.named_defaults.get(name)
     if found is None:
         owner = f"proxy '{statement.argument(0)}'" if position else "a defaults section"
-        near = did_you_mean(name, state.named_defaults)
+        near = did_you_mean(name, state.named_defaults, otherwise=".")
         raise statement.fault(
-            f"defaults section '{name}' not found for {owner}{near}.", position + 1, "It must stand before the sections that use it."
+            f"defaults section '{name}' not found for {owner}{near}", position + 1, "It must stand before the sections that use it."
         )
     if name in state.duplicate_defaults:
         statement.alert(f"ambiguous defaults section name '{name}' referenced here: several sections have it.", position + 1)

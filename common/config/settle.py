@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from common.config.draft import ProxyDraft, Scope, State
+from common.config.error_words import settle_errors
 from common.config.server import settle_server
 from common.config.side_sections import settle_userlists
 from common.model import LogTarget, Place, Proxy, Server
@@ -40,6 +41,7 @@ def _settle_proxy(state: State, draft: ProxyDraft, bind_ids: Iterator[int]) -> N
         bind.id = next(bind_ids)
     proxy.servers = [settle_server(scope, one) for one in draft.servers]
     _server_ids(state, proxy)
+    settle_errors(state, draft)
     proxy.logs = list(_targets(proxy.logs, state.config.globals.logs))
     proxy.acls, proxy.rules = list(proxy.acls), list(proxy.rules)
 

@@ -89,9 +89,8 @@ def user(scope: Scope, statement: Statement) -> None:
             groups = tuple(filter(None, words.required("a comma-delimited list of groups").split(",")))
             scope.state.group_members += [(scope.name, one, name, statement.place_of(words.position - 1)) for one in groups]
         else:
-            raise words.fault(
-                f"unknown option '{option}' for user '{name}'{did_you_mean(option, ('password', 'insecure-password', 'groups'))}."
-            )
+            near = did_you_mean(option, ("password", "insecure-password", "groups"), otherwise=".")
+            raise words.fault(f"unknown option '{option}' for user '{name}'{near}")
     users.append(User(name, password, encrypted, groups))
 
 

@@ -60,7 +60,7 @@ def check_table(statement: Statement, start: int, *, peers_allowed: bool = True)
         elif name == "write-to":
             raise words.fault("stick-table: 'write-to' is not supported by Usher", "Let the workers write to one table and read that.")
         elif name not in ("nopurge", "recv-only"):
-            raise words.fault(f"stick-table: unknown argument '{name}'{did_you_mean(name, _OPTIONS)}.")
+            raise words.fault(f"stick-table: unknown argument '{name}'{did_you_mean(name, _OPTIONS, otherwise='.')}")
         seen.add(name)
     if "type" not in seen:
         raise statement.fault("stick-table: missing type.", hint="For example: stick-table type ip size 100k expire 30m")
@@ -83,7 +83,7 @@ def _settle(statement: Statement, seen: set[str], stored: set[str]) -> None:
 def _type(words: Words) -> None:
     name = words.required("a type")
     if name not in TYPES:
-        raise words.fault(f"stick-table: unknown type '{name}'{did_you_mean(name, TYPES)}.", f"Known are {', '.join(TYPES)}.")
+        raise words.fault(f"stick-table: unknown type '{name}'{did_you_mean(name, TYPES, otherwise='.')}", f"Known are {', '.join(TYPES)}.")
     if words.peek() != "len":
         return
     words.next()
@@ -118,7 +118,7 @@ def _store(words: Words, stored: set[str]) -> None:
         match = _DATA.fullmatch(item)
         name = match[1] if match else item
         if not match or name not in DATA_TYPES:
-            raise words.fault(f"stick-table: unknown data type '{name}'{did_you_mean(name, DATA_TYPES)}.")
+            raise words.fault(f"stick-table: unknown data type '{name}'{did_you_mean(name, DATA_TYPES, otherwise='.')}")
         if name in stored:
             raise words.fault(f"stick-table: data type '{name}' is stored twice.")
         arguments = [part.strip() for part in match[2].split(",")] if match[2] is not None else []

@@ -32,10 +32,10 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return best[2] if best else None
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """The end of a message: "; did you mean 'x' maybe ?", or "" when nothing is near."""
+def did_you_mean(word: str, candidates: Iterable[str], *, otherwise: str = "") -> str:
+    """The end of a message: "; did you mean 'x' maybe ?", or `otherwise` when nothing is near."""
     found = nearest(word, candidates)
-    return f"; did you mean '{found}' maybe ?" if found else ""
+    return f"; did you mean '{found}' maybe ?" if found else otherwise
 
 
 def _distance(one: str, other: str, limit: int) -> int:

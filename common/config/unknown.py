@@ -48,7 +48,9 @@ def _unknown_second_word(statement: Statement, first: str, seconds: list[str]) -
     second = statement.words[1].text if len(statement.words) > 1 else ""
     statement.length = 1
     if first == "option":
-        message = f"unknown option '{second}'{did_you_mean(second, seconds)}." if second else "'option' expects an option name."
+        message = (
+            f"unknown option '{second}'{did_you_mean(second, seconds, otherwise='.')}" if second else "'option' expects an option name."
+        )
         statement.alert(message, 0, slug="unknown-keyword")
         return
     firsts = dict.fromkeys(name.split(" ")[0] for name in seconds)

@@ -52,6 +52,6 @@ def test_every_fault_is_told_in_one_go() -> None:
             7,
             10,
             "'timeout' supports 'check', 'client', 'client-fin', 'client-hs', 'connect', 'http-keep-alive', 'http-request', 'queue', "
-            "'request-total', 'server', 'server-fin', 'server-hs', 'tarpit', 'tunnel' (got 'foo')",
+            "'request-total', 'server', 'server-fin', 'tarpit', 'tunnel' (got 'foo')",
         ),
     ]
