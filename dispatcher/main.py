@@ -99,10 +99,3 @@ async def _obey(world: World, control: ControlChannel) -> None:
                 return
         elif message["op"] == "command":
             await control.send({"op": "reply", "id": message["id"], "text": "Unknown command.\n"})
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command `usher-dispatcher`: the control plane with this tier alone."""
-    from common.control import command
-
-    return command.main(argv, DISPATCHER)
