@@ -18,6 +18,7 @@ from common.control import arguments
 from common.control.arguments import Options, UsageError
 from common.control.console import Console, write
 from common.errors import UsherError
+from common.process.launch import DISPATCHER, WORKER
 
 SUBCOMMANDS = {
     "ctl": "common.control.ctl",
@@ -44,6 +45,14 @@ def main(argv: Sequence[str] | None = None, role: str = "") -> int:
 def main_of_tier(role: str, argv: Sequence[str] | None = None) -> int:
     """The commands `usher-dispatcher` and `usher-worker`: the same, with one tier alone."""
     return main(argv, role)
+
+
+def dispatcher() -> int:
+    return main_of_tier(DISPATCHER)
+
+
+def worker() -> int:
+    return main_of_tier(WORKER)
 
 
 def _run(words: list[str], role: str) -> int:

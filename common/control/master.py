@@ -88,6 +88,7 @@ class Master:
                 self._nursery = nursery
                 nursery.start_soon(self._obey, signals)
                 nursery.start_soon(self._spawner.run)
+                nursery.start_soon(self._feed_watchdog)
                 for task in self._tasks:
                     nursery.start_soon(task, self)
                 started = await self._start_first(first)
@@ -105,6 +106,13 @@ class Master:
                 self._nursery.start_soon(self.stop_softly)
             elif signum in RELOAD:
                 self._nursery.start_soon(self.reload)
+
+    async def _feed_watchdog(self) -> None:
+        """Tell the service manager that this loop turns, if it wants to know."""
+        interval_s = notify.watchdog_interval_s()
+        while interval_s:
+            notify.watchdog()
+            await trio.sleep(interval_s)
 
     # --- start and reload ----------------------------------------------------------------------------------------
 

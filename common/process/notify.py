@@ -36,3 +36,19 @@ def reloading() -> bool:
 
 def stopping() -> bool:
     return notify("STOPPING=1")
+
+
+def watchdog() -> bool:
+    """A sign of life."""
+    return notify("WATCHDOG=1")
+
+
+def watchdog_interval_s() -> float:
+    """How often a sign of life is due, in seconds: half of what the manager allows; 0 if it does not watch this process.
+
+    Source: sd_watchdog_enabled(3).
+    """
+    allowed_us = os.environ.get("WATCHDOG_USEC", "")
+    if not allowed_us.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return 0.0
+    return int(allowed_us) / 2e6

@@ -33,6 +33,26 @@ def test_without_a_manager_nothing_happens(name: str, monkeypatch: pytest.Monkey
     assert not notify.stopping()
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 0.0),
+        ({"WATCHDOG_USEC": "3000000"}, 1.5),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "{pid}"}, 1.5),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, 0.0),
+        ({"WATCHDOG_USEC": "soon"}, 0.0),
+    ],
+)
+def test_signs_of_life_are_due_twice_as_often_as_the_manager_demands(
+    variables: dict[str, str], expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.replace("{pid}", str(os.getpid())))
+    assert notify.watchdog_interval_s() == expected
+
+
 def test_a_manager_that_does_not_read_does_not_stop_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
