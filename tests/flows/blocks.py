@@ -30,7 +30,7 @@ def without_refused(program: Program, text: str, folder: Path, pass_fds: tuple[i
     config = folder / f"check-{program.name}.cfg"
     for _ in range(ROUNDS_MAX):
         config.write_text(text)
-        command = [*program.command[:-1], "-c", "-f", str(config)]
+        command = [*program.command[:-1], "-c", "-f", str(config), *program.after]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=source_root(), pass_fds=pass_fds)
         if done.returncode == 0:
             return text, refused

@@ -71,6 +71,7 @@ class Flow:
         self.refused: dict[str, str] = {}  # block of the configuration -> what the program says against it
         self.end_signal: int = signal.SIGTERM
         self._clients: list[Peer] = []
+        self._awaited: tuple[set[int], set[str]] = (set(), set())
 
     @property
     def log(self) -> SyslogReceiver:
@@ -156,7 +157,6 @@ class Flow:
 
     def _start_tier(self, program: Program, text: str, number: int) -> None:
         config = self.folder / f"{program.name}-{number}.cfg"
-        ports, names = self.places.bound()
         filled = self.places.fill_in(text)
         fds = tuple(self.places.inherited())
         filled, refused = without_refused(program, filled, self.folder, fds)
@@ -164,8 +164,12 @@ class Flow:
         config.write_text(filled)
         instance = Instance(program, config, pass_fds=fds, arguments=self.arguments, before_exec=self.before_exec)
         self.instances.append(instance)
+        if any(other == text for _, other in self.tiers[number + 1 :]):
+            return  # the same file goes to another program, which may be the one that listens
         ports_now, names_now = self.places.bound()
+        ports, names = self._awaited
         instance.wait_listening(
             {port for port in ports_now - ports if re.search(rf":{port}\b", filled)},
             {name for name in names_now - names if name.lstrip("@") in filled},
         )
+        self._awaited = ports_now, names_now

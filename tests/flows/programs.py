@@ -33,7 +33,7 @@ _marks = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How a program is started and what it says when it is told to end.
+    """How a program is started (command, configuration file, after) and what it says when it is told to end.
 
     codes_after: exit codes that a stop by this signal may give; HAProxy in the foreground dies of SIGTERM by default.
     """
@@ -41,6 +41,7 @@ class Program:
     name: str
     command: tuple[str, ...]
     package: str = ""
+    after: tuple[str, ...] = ()
     codes_after: tuple[tuple[int, tuple[int, ...]], ...] = ()
 
     def available(self) -> bool:
@@ -61,6 +62,15 @@ USHER = Program(
     (*shlex.split(os.environ.get("USHER_COMMAND", f"{sys.executable} -m common.control.command")), "-f"),
     codes_after=((signal.SIGTERM, (0, 143, -signal.SIGTERM)), (signal.SIGINT, (0, 130, -signal.SIGINT))),
 )
+
+
+def usher_tier(name: str, *after: str) -> Program:
+    """One tier alone: `usher-dispatcher` or `usher-worker`, however the source is installed."""
+    module = name.removeprefix("usher-")
+    call = f"import sys; from {module}.main import main; sys.exit(main())"
+    return Program(name, (sys.executable, "-c", call, "-f"), after=after, codes_after=USHER.codes_after)
+
+
 BY_NAME = {program.name: program for program in (HAPROXY, USHER)}
 
 
@@ -80,7 +90,7 @@ class Instance:
         self.mark = f"{os.getpid()}-{next(_marks)}"
         self._output: list[bytes] = []
         self.process = subprocess.Popen(
-            [*program.command, *([str(config)] if config else []), *arguments],
+            [*program.command, *([str(config)] if config else []), *program.after, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -60,6 +60,7 @@ def test_interrupt_ends_usher_also_where_it_was_inherited_as_ignored(tmp_path: P
 
     with Flow(tmp_path, (USHER, _CONFIGURATION), before_exec=ignore) as flow:
         client, server = ask(flow)
+        flow.end_signal = signal.SIGINT
         flow.instance.stop(signal.SIGINT)
         client.close()
         server.close()
@@ -81,6 +82,11 @@ def test_soft_stop_lets_the_last_session_end(flow: Flow) -> None:
 
 
 def test_soft_stop_ends_at_once_when_nobody_is_there(flow: Flow) -> None:
+    client, server = ask(flow)
+    server.send(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+    client.receive_until(b"\r\n\r\n")
+    client.close()
+    server.close()
     flow.instance.send_signal(signal.SIGUSR1)
     assert flow.instance.wait() == 0
 
@@ -105,3 +111,10 @@ def test_second_soft_stop_changes_nothing(flow: Flow) -> None:
     client.close()
     server.close()
     assert flow.instance.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_signal_during_the_start_is_obeyed(flow: Flow, number: int) -> None:
+    """The harness returns as soon as the kernel shows the listening socket: processes may still be on their way."""
+    flow.end_signal = number
+    flow.instance.stop(number)

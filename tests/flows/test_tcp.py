@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-
 import pytest
 
 from tests.flows.harness import Flow, defaults
-from tests.flows.peers import Peer
+from tests.flows.pouring import pour_both_ways, uses_usher_only
 from tests.flows.scenarios import Scenario, sections
 
 _TCP = "mode tcp\n    option tcplog\n    no option dontlognull"
@@ -148,31 +145,10 @@ def test_story(module_flow: Flow, scenario: Scenario) -> None:
 
 
 def test_megabytes_pass_unchanged_both_ways_at_once(module_flow: Flow) -> None:
-    size = 8 << 20
-    block = bytes(range(256)) * 256
     client = module_flow.connect("volume.client")
     client.send(b"!")
     server = module_flow.server("volume.server").accept()
     assert server.receive_exactly(1) == b"!"
-
-    def pour(peer: Peer) -> None:
-        for _ in range(size // len(block)):
-            peer.send(block)
-        peer.half_close()
-
-    pourers = [threading.Thread(target=pour, args=(peer,)) for peer in (client, server)]
-    sums: dict[str, str] = {}
-
-    def drain(peer: Peer) -> None:
-        sums[peer.name] = hashlib.sha256(peer.receive_to_end()).hexdigest()
-
-    drains = [threading.Thread(target=drain, args=(peer,)) for peer in (client, server)]
-    for thread in pourers + drains:
-        thread.start()
-    for thread in pourers + drains:
-        thread.join(20)
-        assert not thread.is_alive()
-    wanted = hashlib.sha256(block * (size // len(block))).hexdigest()
-    assert sums == {"client": wanted, "server": wanted}
+    pour_both_ways(client, server, 4 << 20, end_while_pouring=uses_usher_only(module_flow))
     client.close()
     server.close()

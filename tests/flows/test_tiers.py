@@ -5,8 +5,6 @@ The same stories run over each topology; none of them may see a difference, exce
 
 from __future__ import annotations
 
-import hashlib
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +13,7 @@ from tests.conftest import need
 from tests.flows import certificates
 from tests.flows.answering import AnsweringServer
 from tests.flows.harness import Flow
-from tests.flows.peers import Peer
+from tests.flows.pouring import pour_both_ways, uses_usher_only
 from tests.flows.programs import PROGRAMS
 from tests.flows.scenarios import Scenario
 from tests.flows.topologies import TOPOLOGIES, Topology
@@ -145,29 +143,14 @@ def test_story(tiers: Flow, scenario: Scenario) -> None:
 
 
 def test_megabytes_pass_unchanged_both_ways_at_once(tiers: Flow) -> None:
-    blocks, block = 64, bytes(range(256)) * 256
     client = tiers.connect("volume.client")
     client.send(b"!")
     server = tiers.server("volume.server").accept()
     assert server.receive_exactly(1) == b"!"
-    sums: dict[str, str] = {}
-
-    def pour(peer: Peer) -> None:
-        for _ in range(blocks):
-            peer.send(block)
-        peer.half_close()
-
-    def drain(peer: Peer) -> None:
-        sums[peer.name] = hashlib.sha256(peer.receive_to_end()).hexdigest()
-
-    threads = [threading.Thread(target=act, args=(peer,)) for act in (pour, drain) for peer in (client, server)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert set(sums.values()) == {hashlib.sha256(block * blocks).hexdigest()}
+    pour_both_ways(client, server, 4 << 20, end_while_pouring=uses_usher_only(tiers))
     client.close()
     server.close()
+
 
 
 def test_forty_held_connections_are_all_served_again_and_again(tiers: Flow) -> None:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from tests.flows.harness import defaults
-from tests.flows.programs import BY_NAME, Program
+from tests.flows.programs import BY_NAME, Program, usher_tier
 from tests.flows.scenarios import Scenario
 
 _DISPATCHER = """
@@ -33,12 +33,15 @@ listen {name}
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """send: what stands on the dispatcher's server lines; "" for the implicit second tier (no dispatcher section at all)."""
+    """send: what stands on the dispatcher's server lines; "" for the implicit second tier (no dispatcher section at all).
+    apart: the one file is run by `usher-dispatcher` and by an `usher-worker` for each worker, as service managers do.
+    """
 
     name: str
     dispatcher: str
     worker: str
     send: str
+    apart: bool = False
 
     def programs(self) -> set[str]:
         return {self.dispatcher, self.worker}
@@ -50,6 +53,10 @@ class Topology:
             return [(BY_NAME[self.worker], head + "".join(scenario.section() for scenario in scenarios) + more)]
         dispatchers = "".join(self._fill(_DISPATCHER, scenario, self.dispatcher) for scenario in scenarios)
         workers = "".join(self._fill(_WORKER, scenario, self.worker) for scenario in scenarios) + more
+        if self.apart:
+            text = head + dispatchers + workers
+            alone = [usher_tier("usher-worker", "--process", number) for number in ("2", "3")]
+            return [(program, text) for program in [*alone, usher_tier("usher-dispatcher")]]
         if self.dispatcher == self.worker == "usher":
             return [(BY_NAME["usher"], head + dispatchers + workers)]
         return [(BY_NAME[self.worker], head + workers), (BY_NAME[self.dispatcher], head + dispatchers)]
@@ -73,6 +80,7 @@ TOPOLOGIES = [
     Topology("usher relay v1", "usher", "usher", "send-proxy"),
     Topology("usher relay v2", "usher", "usher", "send-proxy-v2"),
     Topology("usher handover", "usher", "usher", "send-proxy-v2 pass-fd"),
+    Topology("usher tiers apart", "usher", "usher", "send-proxy-v2 pass-fd", apart=True),
     Topology("haproxy to usher v1", "haproxy", "usher", "send-proxy"),
     Topology("haproxy to usher v2", "haproxy", "usher", "send-proxy-v2"),
     Topology("usher to haproxy v1", "usher", "haproxy", "send-proxy"),
