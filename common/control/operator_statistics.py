@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,7 +18,7 @@ import trio
 
 from common.model import Config
 from common.observe.counters import Counters
-from common.observe.layout import G_GENERATION, G_MASTER_PID, G_STARTED_AT_MS, G_STARTED_EPOCH
+from common.observe.layout import G_GENERATION, G_MASTER_PID, G_SECRET, G_STARTED_AT_MS, G_STARTED_EPOCH, SECRET_WORDS
 from common.observe.rates import Sampler
 from common.observe.server_changes import ServerChanges
 from common.observe.state_setup import inherit, initialise
@@ -70,6 +71,8 @@ class Statistics:
         words = counters.globals
         words[G_STARTED_AT_MS], words[G_STARTED_EPOCH] = int(now * 1000), int(time.time())
         words[G_MASTER_PID], words[G_GENERATION] = os.getpid(), number
+        for word in range(G_SECRET, G_SECRET + SECRET_WORDS):
+            words[word] = secrets.randbits(63) if earlier is None else earlier.globals[word]
         initialise(counters, config, now)
         if earlier is not None:
             inherit(counters, earlier)

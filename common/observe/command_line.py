@@ -98,25 +98,25 @@ class CommandReader:
 
 def split_words(line: str) -> list[str]:
     """The words of one command. A `;` does not end it here."""
-    return [word for words, _text in _split(line.replace(";", "\\;")) for word in words]
+    return [word for words, _text in _split(line, ends="") for word in words]
 
 
-def _split(line: str) -> list[tuple[list[str], str]]:
-    """The commands of a line, each as words and as text; empty ones between `;` are left out."""
+def _split(line: str, ends: str = ";") -> list[tuple[list[str], str]]:
+    """The commands of a line, each as words and as text; empty ones between `;` are left out. ends: what ends a command."""
     commands: list[tuple[list[str], str]] = []
     words: list[str] = []
     word: str | None = None
     start = position = 0
     while position <= len(line):
-        character = line[position] if position < len(line) else ";"
+        character = line[position] if position < len(line) else ""
         if character == "\\" and position + 1 < len(line):
             word = (word or "") + line[position + 1]
             position += 1
-        elif character in " \t;":
+        elif character in (" ", "\t", "", *ends):
             if word is not None:
                 words.append(word)
                 word = None
-            if character == ";":
+            if character in ("", *ends):
                 if words:
                     commands.append((words, line[start:position].strip()))
                 words, start = [], position + 1

@@ -1,0 +1,264 @@
+"""The statistics page as HTML. Sans-io.
+
+What is shown is what `show stat` says (common/observe/stats.py), in tables per proxy; names come from configurations and texts from
+servers, so everything is escaped. Orders are sent by forms that carry a token: a page of another site cannot send them.
+
+Source: HAProxy configuration manual 4.2 `stats …` (what can be shown and ordered); the design is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import groupby
+from typing import Final
+
+from common.observe.info import uptime_text
+from common.observe.page_assets import SCRIPT, STYLE
+from common.observe.page_request import ACTIONS, OUTCOMES
+from common.observe.stats import Row, Value
+
+_HEADERS: Final = (
+    *("Name", "Status", "Sessions/s", "", "Sessions", "Total", "Queue", "Requests", "In", "Out", "Responses", "Errors"),
+    *("Retries", "Times q/c/r/t ms", "Check", "Weight", "Since"),
+)
+_KINDS: Final = {"F": "Frontend", "L": "Listener", "S": "Server", "B": "Backend"}
+_UNITS: Final = ("", "k", "M", "G", "T", "P")
+_COLOURS: Final = {"hrsp_2xx": "#3fa86b", "hrsp_3xx": "#5b9bd5", "hrsp_4xx": "#e0a63b", "hrsp_5xx": "#d9534f", "hrsp_other": "#98a2b3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that is shown. facts: fields of `show info` by name. lines: points of sparklines by (side, proxy, object).
+
+    refresh_s: 0 without. admin: whether orders may be given; token: what their forms carry. outcome: of an order just given.
+    """
+
+    uri: str
+    rows: Sequence[Row]
+    facts: Mapping[str, Value | float]
+    title: str = ""
+    description: str = ""
+    version: str = ""
+    refresh_s: int = 0
+    admin: bool = False
+    token: str = ""
+    legends: bool = False
+    outcome: str = ""
+    lines: Mapping[tuple[str, int, int], Sequence[int]] = field(default_factory=dict)
+
+
+def render(page: Page) -> Iterator[bytes]:
+    """The page in pieces: its head, each proxy, its end. Whoever sends it can give way to others in between."""
+    yield _head(page).encode()
+    for position, rows in groupby(page.rows, key=lambda row: row.position):
+        yield _proxy(page, position, list(rows)).encode("utf-8", "replace")
+    yield f"</main><script>{SCRIPT}</script></body></html>\n".encode()
+
+
+def _head(page: Page) -> str:
+    name = page.title or "Usher"
+    reload = f'<noscript><meta http-equiv="refresh" content="{page.refresh_s}"></noscript>' if page.refresh_s else ""
+    version = f"<small>Usher {escape(page.version)}</small>" if page.version else ""
+    description = f"<small>{escape(page.description)}</small>" if page.description else ""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"{reload}<title>Statistics of {escape(name)}</title><style>{STYLE}</style></head>"
+        f'<body data-refresh="{page.refresh_s}"><header><h1>{escape(name)}{version}{description}</h1>{_facts(page)}'
+        '<div class="tools"><input type="search" id="filter" placeholder="Filter" aria-label="Filter proxies and servers">'
+        f'<button type="button" id="pause" aria-pressed="false">Pause</button></div></header><main>{_outcome(page)}'
+    )
+
+
+def _facts(page: Page) -> str:
+    facts = page.facts
+    shown = [("pid", str(facts.get("Pid", ""))), ("up", uptime_text(float(facts.get("Uptime_sec", 0))))]
+    for label, name in (("connections", "CurrConns"), ("conn/s", "ConnRate"), ("sess/s", "SessRate"), ("TLS/s", "SslRate")):
+        shown.append((label, _count(facts.get(name, 0))))
+    shown += [
+        ("limit", _count(facts.get("Maxconn", 0))),
+        ("workers", str(facts.get("Nbproc", ""))),
+        ("idle", f"{facts.get('Idle_pct', '')} %"),
+    ]
+    return '<div class="facts">' + "".join(f"<span>{label} <b>{escape(value)}</b></span>" for label, value in shown) + "</div>"
+
+
+def _outcome(page: Page) -> str:
+    if page.outcome not in OUTCOMES:
+        return ""
+    text, good = OUTCOMES[page.outcome]
+    return f'<p class="note {"up" if good else "down"}" role="status">{escape(text)} <a href="{escape(page.uri)}">Go on</a></p>'
+
+
+def _proxy(page: Page, position: int, rows: list[Row]) -> str:
+    first = rows[0].values
+    name = escape(str(first["pxname"]))
+    mode = escape(str(first["mode"]))
+    orders = page.admin and any(row.side == "S" for row in rows)
+    headers = "".join(f'<th scope="col">{header}</th>' for header in (("", *_HEADERS) if orders else _HEADERS))
+    body = "".join(_row(page, row, orders) for row in rows)
+    table = f'<div class="scroll"><table><thead><tr>{headers}</tr></thead><tbody>{body}</tbody></table></div>'
+    if orders:
+        table = _form(page, rows, table)
+    return f'<section data-name="{name}" id="proxy-{position}"><h2>{name}<small>{mode} #{rows[0].proxy_id}</small></h2>{table}</section>'
+
+
+def _form(page: Page, rows: list[Row], table: str) -> str:
+    choices = "".join(f'<option value="{action}">{escape(text)}</option>' for action, text in ACTIONS.items())
+    number = rows[0].proxy_id
+    return (
+        f'<form method="post" action="{escape(page.uri)}" data-backend="{number}">{table}<div class="orders">'
+        f'<input type="hidden" name="token" value="{escape(page.token)}"><input type="hidden" name="b" value="#{number}">'
+        f'<label>For the ticked servers: <select name="action"><option value=""></option>{choices}</select></label>'
+        "<button>Apply</button></div></form>"
+    )
+
+
+def _row(page: Page, row: Row, orders: bool) -> str:
+    values = row.values
+    cells = [_name(page, row), _state(row)]
+    cells += [_limits(values, "rate", "rate_max", "rate_lim"), _sparkline(page.lines.get((row.side, row.position, row.object_id), ()))]
+    cells += [_limits(values, "scur", "smax", "slim"), _count(values.get("stot", 0)), _limits(values, "qcur", "qmax", "qlimit")]
+    cells += [_count(values["req_tot"]) if "req_tot" in values else "", _bytes(values.get("bin", 0)), _bytes(values.get("bout", 0))]
+    cells += [_responses(values), _errors(values), _pair(values, "wretr", "wredis"), _times(values), _check(row)]
+    cells += [_weight(row), _since(values)]
+    tick = ""
+    if orders:
+        server = escape(str(values["svname"]))
+        tick = f'<td><input type="checkbox" name="s" value="{server}" aria-label="{server}"></td>' if row.side == "S" else "<td></td>"
+    kinds = {0: ' class="text name"', 1: ' class="text"', 14: ' class="text"'}
+    cells = [f"<td{kinds.get(place, '')}>{cell}</td>" for place, cell in enumerate(cells)]
+    return f"<tr{' class=total' if row.side in 'FB' else ''}>{tick}{''.join(cells)}</tr>"
+
+
+def _name(page: Page, row: Row) -> str:
+    name = _KINDS[row.side] if row.side in "FB" else escape(str(row.values["svname"]))
+    legend = row.values.get("addr") or row.values.get("algo") or ""
+    shown = f" <small>{escape(str(legend))}</small>" if page.legends and legend else ""
+    backup = " <small>backup</small>" if row.side == "S" and row.values.get("bck") else ""
+    return name + backup + shown
+
+
+def _state(row: Row) -> str:
+    status = str(row.values["status"])
+    kind = "up"
+    if status.startswith("MAINT"):
+        kind = "maint"
+    elif status.startswith(("DOWN", "STOP")):
+        kind = "warn" if "/" in status else "down"
+    elif status.startswith(("NOLB", "DRAIN", "FULL", "PAUSED", "WAITING")) or "/" in status:
+        kind = "warn"
+    elif status == "no check":
+        kind = "idle"
+    return f'<span class="state {kind}">{escape(status)}</span>'
+
+
+def _limits(values: Mapping[str, Value], current: str, most: str, limit: str) -> str:
+    """7 <small>of 100, most 12</small>"""
+    if current not in values:
+        return ""
+    notes = [f"most {_count(values[most])}"] if values.get(most) else []
+    if values.get(limit):
+        notes.insert(0, f"of {_count(values[limit])}")
+    return _count(values[current]) + (f" <small>{', '.join(notes)}</small>" if notes else "")
+
+
+def _sparkline(points: Sequence[int]) -> str:
+    """The last minutes as a path; nothing where nothing happened."""
+    if len(points) < 2 or not any(points):
+        return ""
+    highest, step = max(points), 100 / (len(points) - 1)
+    path = " ".join(f"{'L' if place else 'M'}{place * step:.1f} {21 - 19 * point / highest:.1f}" for place, point in enumerate(points))
+    return _drawing("spark", 22, f"{points[-1]}/s now, {highest}/s at most", f'<path d="{path}"/>')
+
+
+def _responses(values: Mapping[str, Value]) -> str:
+    """A bar of the classes of responses, with the numbers as its title."""
+    counts = [(colour, column, int(values.get(column, 0))) for column, colour in _COLOURS.items()]
+    total = sum(count for _colour, _column, count in counts)
+    if not total:
+        return ""
+    title = ", ".join(f"{column[5:]}: {count}" for _colour, column, count in counts if count)
+    position, parts = 0.0, ""
+    for colour, _column, count in counts:
+        width = 100 * count / total
+        parts += f'<rect x="{position:.2f}" width="{width:.2f}" height="10" fill="{colour}"/>' if count else ""
+        position += width
+    return _drawing("bar", 10, title, parts)
+
+
+def _drawing(kind: str, height: int, title: str, inside: str) -> str:
+    """A small picture with its numbers as title. What differs stands in attributes of its parts: the policy allows no style."""
+    return (
+        f'<svg class="{kind}" width="90" height="{height}" viewBox="0 0 100 {height}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{title}"><title>{title}</title>{inside}</svg>'
+    )
+
+
+def _errors(values: Mapping[str, Value]) -> str:
+    """What went wrong, and what was denied."""
+    shown = []
+    for label, column in (("request", "ereq"), ("connect", "econ"), ("response", "eresp"), ("denied", "dreq"), ("internal", "eint")):
+        if values.get(column):
+            shown.append(f"{label} <b{' class=bad' if label != 'denied' else ''}>{_count(values[column])}</b>")
+    return " ".join(shown)
+
+
+def _pair(values: Mapping[str, Value], first: str, second: str) -> str:
+    return f"{_count(values[first])} / {_count(values[second])}" if values.get(first) or values.get(second) else ""
+
+
+def _times(values: Mapping[str, Value]) -> str:
+    if "ttime" not in values or not values.get("stot"):
+        return ""
+    return " / ".join(str(values[name]) for name in ("qtime", "ctime", "rtime", "ttime"))
+
+
+def _check(row: Row) -> str:
+    values = row.values
+    if "check_status" not in values:
+        return escape(str(values["tracked"])) if "tracked" in values else ""
+    parts = [str(values["check_status"])]
+    if "check_code" in values:
+        parts.append(str(values["check_code"]))
+    if "check_duration" in values:
+        parts.append(f"in {values['check_duration']} ms")
+    title = escape(f"{values.get('check_desc', '')} {values.get('last_chk', '')}".strip())
+    return f'<span title="{title}">{escape(" ".join(parts))}</span>'
+
+
+def _weight(row: Row) -> str:
+    values = row.values
+    if "weight" not in values:
+        return ""
+    if row.side == "B":
+        return f"{values['weight']} <small>{values['act']} active, {values['bck']} backup</small>"
+    weight, set_weight = values["weight"], values["uweight"]
+    return str(weight) if weight == set_weight else f"{weight} <small>of {set_weight}</small>"
+
+
+def _since(values: Mapping[str, Value]) -> str:
+    if "lastchg" not in values:
+        return ""
+    down = f" <small>down {_duration(int(values['downtime']))}</small>" if values.get("downtime") else ""
+    return _duration(int(values["lastchg"])) + down
+
+
+def _duration(seconds: int) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _count(value: Value | float) -> str:
+    """1234567 as 1,234,567"""
+    return f"{int(value):,}"
+
+
+def _bytes(value: Value) -> str:
+    number, unit = float(value), 0
+    while number >= 1024 and unit < len(_UNITS) - 1:
+        number, unit = number / 1024, unit + 1
+    return f"{number:.0f}{_UNITS[unit]}" if unit == 0 or number >= 100 else f"{number:.1f}{_UNITS[unit]}"
