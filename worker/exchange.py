@@ -24,6 +24,7 @@ from common.observe.fields import BIN, BOUT, REQ_TOT, RESPONSE_OF_STATUS, STOT
 from worker import decide, tunnel
 from worker.body import Body, request_body, response_body
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
+from worker.cut import Cut
 from worker.facts import ExchangeFacts
 from worker.http.answers import Answer
 from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
@@ -48,16 +49,6 @@ REPLAY_BYTES_MAX = 65536
 """Longest request body that is kept for sending it again."""
 
 
-class Cut(Exception):
-    """The exchange cannot go on. status: what the client hears if nothing was sent yet (0: nothing). termination: cause and phase."""
-
-    def __init__(self, termination: bytes, status: int, slug: str) -> None:
-        super().__init__(slug)
-        self.termination = termination
-        self.status = status
-        self.slug = slug
-
-
 class ServerGone(Exception):
     """The attempt failed before there was a response. received: something of one had come."""
 
@@ -74,15 +65,12 @@ class Exchange(ExchangeFacts):
     step = Step.REQUEST
     slug = ""
     response_started = False
-    body: Body | None = None  # the one under way: the request's, then the response's
     unfinished: Body | None = None  # the request's, while it has not come whole
     body_consumed = False  # bytes of the request's body have left our buffer
     repeated_after_idle = False
     interim_responses = 0
     unsent: memoryview | bytes = b""
     replay: bytes | None = None  # the request's body as received, while it can be sent again
-    idempotent_rule: bool | None = None  # `http-request set-idempotent`
-    l7_retry_disabled = False  # `http-request disable-l7-retry`
     spliced_in = 0
     spliced_out = 0
     server_s = inf
@@ -111,14 +99,17 @@ class Exchange(ExchangeFacts):
                 backend = self.routed = rules.choose_backend(self) if rules.switching else frontend.default_backend
                 if backend is None:
                     raise Cut(b"SC", 503, "no_backend")
+                backend.connections += 1
                 if backend.rules.active and backend.rules is not rules:
                     answer = await decide.request(self, backend.rules)
                     if answer is not None:
                         return await self._answer(answer)
-            backend.connections += 1
             pump = self.world.pump
             self.server_s = backend.server_s
-            self.retries_max = backend.retries
+            if self.retries_max is None:
+                self.retries_max = backend.retries
+            if self._timeouts is not None:
+                self.server_s = self._timeouts.get("server") or backend.server_s
             self.waiting_since = pump.now
             self.step = _CONNECT
             while True:
@@ -371,9 +362,12 @@ class Exchange(ExchangeFacts):
         self.response_head = response
         self.server_status = self.status = response.status
         if self.routed.response_active or self.frontend.response_active:
+            self.response_buffer = rest
             answer = await decide.response(self, self.routed)
             if answer is not None:
+                self._drop_connection()
                 return await self._answer(answer)
+            rest = self.response_buffer
             self.status = (self.response_editor or response).status
         if response.body.kind is _TUNNEL:
             return await tunnel.upgrade(self, connection, response, rest)
@@ -454,6 +448,7 @@ class Exchange(ExchangeFacts):
             decide.after_response(self)
             if self.response_editor is not None:
                 head = self.response_editor.forwarded
+                self.status = self.response_editor.status
         version = request.version if request is not None else 11
         is_head = request is not None and request.method == b"HEAD"
         data = answer.render(version, keep=keep, head_only=is_head, head=head)
@@ -486,10 +481,6 @@ class Exchange(ExchangeFacts):
             return await self._answer(self.error_answer(cut.status))
         except (OSError, DeadlinePassed, Ended):
             return False
-
-    def error_answer(self, status: int) -> Answer:
-        """The error message for a status: the backend's errorfile, the frontend's, the built-in one."""
-        return (self.routed or self.frontend).errors.answer(status, self)
 
     def _late(self) -> Cut:
         """Which timeout has passed, by where the exchange is."""

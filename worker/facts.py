@@ -6,6 +6,7 @@ asks about pays for none; those that are set on the way have their "not yet" val
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from common.acl.facts_tls import TlsFacts
 from common.acl.facts_world import StickEntry
 from common.acl.types import Variables
 from common.net.sockaddr import packed
+from worker.http.answers import Answer
+from worker.http.buffered import body_so_far
 from worker.http.editor import RequestEditor, ResponseEditor
 from worker.http.head import Request, Response
 
 if TYPE_CHECKING:
     from common.net.stream import Stream
+    from worker.body import Body
     from worker.connect import ServerConnection
     from worker.proxies import Backend, Frontend
     from worker.server import Server
@@ -71,7 +75,7 @@ class Timers:
 
 
 class ExchangeFacts:
-    """Answers `common.acl.facts.Facts`."""
+    """Answers `common.acl.facts.Facts`, and does what rules say (worker/route/subject.py)."""
 
     # Set by the story as it goes. Times are the pump's.
     session: Session
@@ -89,11 +93,10 @@ class ExchangeFacts:
     ended_at: float | None = None
 
     client_buffer: bytes = b""
+    body: Body | None = None  # the one under way: the request's, then the response's
     request_editor: RequestEditor | None = None
     response_head: Response | None = None
     response_editor: ResponseEditor | None = None
-    response_body: bytes = b""
-    request_body: bytes = b""
     response_buffer: bytes = b""
     routed: Backend | None = None
     leased: Server | None = None
@@ -137,6 +140,12 @@ class ExchangeFacts:
     _tracked: dict[int, StickEntry] | None = None
     log_counter = 0
     log_level: int | None = None  # `set-log-level`; -1 = silent
+    l7_retry_disabled = False  # `http-request disable-l7-retry`
+    idempotent_rule: bool | None = None  # `http-request set-idempotent`
+    rewriting_is_lenient = False  # `strict-mode off`
+    early_hints: list[tuple[bytes, bytes]] | None = None  # what `early-hint` rules have said and was not sent yet
+    closes_server = False  # `tcp-response content close`
+    server_socket_options: tuple[tuple[str, int], ...] = ()  # `set-bc-mark`, `set-bc-tos`: for the connection that comes
     request_counter = 0
 
     # --- addresses -----------------------------------------------------------------------------------------------
@@ -158,6 +167,7 @@ class ExchangeFacts:
         return self._dst[1] if self._dst else self.session.dst_port
 
     def set_source(self, address: bytes, port: int) -> None:
+        """Here and from now on, for this exchange."""
         self._src = (address, port)
 
     def set_destination(self, address: bytes, port: int) -> None:
@@ -217,6 +227,15 @@ class ExchangeFacts:
             self.request_editor = RequestEditor(self.head)
         return self.request_editor
 
+    def error_answer(self, status: int) -> Answer:
+        """The error page for a status: the backend's, the frontend's, the built-in one."""
+        routed = self.routed
+        if routed is not None:
+            page = routed.errors.find(status, self)
+            if page is not None:
+                return page
+        return self.frontend.errors.answer(status, self)
+
     def edit_response(self) -> ResponseEditor:
         if self.response_editor is None:
             assert self.response_head is not None
@@ -228,6 +247,19 @@ class ExchangeFacts:
         return self.client_buffer
 
     @property
+    def request_body(self) -> bytes:
+        """What is here of it, without chunk framing. Rules see it only before it goes on to the server."""
+        head = self.head
+        if head is None or self.body is not None:
+            return b""
+        return body_so_far(head.body, self.client_buffer)[0]
+
+    @property
+    def response_body(self) -> bytes:
+        head = self.response_head
+        return b"" if head is None else body_so_far(head.body, self.response_buffer)[0]
+
+    @property
     def request_body_size(self) -> int:
         if self.head is None:
             return 0
@@ -235,7 +267,8 @@ class ExchangeFacts:
 
     @property
     def response_body_size(self) -> int:
-        return self.response_head.body.length if self.response_head is not None else 0
+        head = self.response_head
+        return 0 if head is None else head.body.length or len(self.response_body)
 
     @property
     def is_first_request(self) -> bool:
@@ -312,7 +345,31 @@ class ExchangeFacts:
     def tracked(self, index: int) -> StickEntry | None:
         if self._tracked is not None and index in self._tracked:
             return self._tracked[index]
-        return None
+        return self.session.tracked.get(index) if self.session.tracked is not None else None
+
+    def track(self, index: int, entry: StickEntry) -> None:
+        if self._tracked is None:
+            self._tracked = {}
+        self._tracked.setdefault(index, entry)
+
+    def capture_lengths(self, response: bool) -> Sequence[int]:
+        """By slot: how much of what is captured is kept."""
+        captures = self.frontend.rules.captures
+        return captures.response_lengths if response else captures.request_lengths
+
+    # --- what rules do -------------------------------------------------------------------------------------------
+
+    def set_socket_option(self, option: str, value: int, *, to_server: bool) -> None:
+        """Mark or type of service of packets. Without the privilege for it nothing happens, as in HAProxy."""
+        if to_server:
+            self.server_socket_options = (*self.server_socket_options, (option, value))
+        else:
+            apply_socket_option(self.stream.sock, option, value)
+
+    def log_now(self, profile: str) -> None:
+        """`do-log`: a line about the exchange as it is now."""
+        del profile
+        self.frontend.log.now(self)
 
     # --- logs ----------------------------------------------------------------------------------------------------
 
@@ -330,3 +387,50 @@ class ExchangeFacts:
     @property
     def request_date(self) -> float:
         return self.world.wall(self.first_byte_at if self.first_byte_at is not None else self.session.accepted_at)
+
+
+class ClientFacts(ExchangeFacts):
+    """Stands for an exchange before there is one: in tcp-request connection and session rules. What is set is the session's."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.frontend = session.proxy
+        self.world = session.world
+        self.stream = session.stream
+        self.head = None
+        self.started_at = session.accepted_at
+
+    def set_source(self, address: bytes, port: int) -> None:
+        self.session.src, self.session.src_port = address, port
+
+    def set_destination(self, address: bytes, port: int) -> None:
+        self.session.dst, self.session.dst_port = address, port
+
+    def track(self, index: int, entry: StickEntry) -> None:
+        if self.session.tracked is None:
+            self.session.tracked = {}
+        self.session.tracked.setdefault(index, entry)
+
+    @property
+    def expects_proxy(self) -> bool:
+        return self.session.awaits_header
+
+    @expects_proxy.setter
+    def expects_proxy(self, expects: bool) -> None:
+        """`expect-proxy layer4`; not where the header has already come another way."""
+        self.session.awaits_header = expects and self.session.proxy_header is None
+
+
+_SOCKET_OPTIONS = {
+    "mark": ((socket.SOL_SOCKET, socket.SO_MARK),),
+    "tos": ((socket.IPPROTO_IP, socket.IP_TOS), (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)),
+}
+
+
+def apply_socket_option(sock: socket.socket, option: str, value: int) -> None:
+    """Set a mark or a type of service, as far as the socket's family knows it and we may."""
+    for level, name in _SOCKET_OPTIONS[option]:
+        try:
+            sock.setsockopt(level, name, value)
+        except OSError:
+            pass

@@ -95,7 +95,7 @@ class Frontend:
         self.splice_request = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
         self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy))
         self.default_backend: Backend | None = None
-        self.response_active = bool(rules.http_response)
+        self.response_active = rules.response_active
         self.make_unique_id = rules.unique_id
         self.connections = 0
         self.tally = world.tallies.of(world.counters.frontend(index), self._derive)
@@ -204,7 +204,7 @@ class Backend:
         self.plain = not adds_fields(proxy) and not self.closes_server
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
         self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
-        self.response_active = bool(rules.http_response)
+        self.response_active = rules.response_active
         self._adders: dict[int, list[Adder]] = {}
         self.key_of = rules.balance_key
         self.tally = world.tallies.of(world.counters.backend(index), self._derive)

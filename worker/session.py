@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from common import model
 from common.acl.facts_tls import TlsFacts
+from common.acl.facts_world import StickEntry
 from common.acl.types import Variables
 from common.errors import WireError
 from common.model import Bind
@@ -62,6 +63,7 @@ class Session:
         "strand",
         "stream",
         "tls",
+        "tracked",
         "variables",
         "world",
     )
@@ -79,6 +81,7 @@ class Session:
         self.has_tls = bind.tls is not None
         self.tls: TlsFacts | None = None
         self.variables: Variables = {}
+        self.tracked: dict[int, StickEntry] | None = None  # by tcp-request connection and session rules
         self.kept: dict[Server, ServerConnection] = {}  # idle server connections that only this client's requests may use
         self.fc_err = 0
         self.requests = 0
@@ -137,7 +140,9 @@ class Session:
                 if self.proxy.is_http:
                     await self._serve()
                 else:
-                    await tunnel.serve(self)
+                    switched = await tunnel.serve(self)
+                    if switched is not None:
+                        await self._serve(switched)
         except OSError:
             pass  # the client is gone, and no exchange was under way that would tell
         finally:
@@ -219,11 +224,10 @@ class Session:
             self.world.handshakes -= 1
         self.tls = self.world.tls_facts_of(stream)
 
-    async def _serve(self) -> None:
-        """Exchange after exchange until one says close, or the client does."""
+    async def _serve(self, buffered: bytes = b"") -> None:
+        """Exchange after exchange until one says close, or the client does. buffered: what was received before."""
         stream, frontend, pump = self.stream, self.proxy, self.world.pump
         reader = frontend.reader
-        buffered = b""
         in_turn = 0
         exchange_start = self.opened_at
         wait_s = frontend.request_s

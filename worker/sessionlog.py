@@ -26,6 +26,7 @@ from common.observe.log_line import LEVELS
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
+    from worker.facts import ExchangeFacts
     from worker.session import Session
 
 _INFO = LEVELS["info"]
@@ -69,6 +70,11 @@ class SessionLog:
                 return  # `http-request set-log-level silent`
             level = exchange.log_level
         self._logger.log(level, self._format(exchange))
+
+    def now(self, exchange: ExchangeFacts) -> None:
+        """`do-log`: a line about an exchange that goes on."""
+        if self.wanted:
+            self._logger.log(_INFO, self._format(exchange))
 
     def refusal(self, session: Session, exchange: Exchange, message: str) -> None:
         """The line of a connection that ended before it asked for anything. HAProxy manual 8.2.5."""

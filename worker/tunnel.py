@@ -12,6 +12,7 @@ from common.net.pump import DeadlinePassed, Ended
 from common.net.relay import Flow, Idle, relay
 from worker import decide
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
+from worker.cut import Cut
 from worker.http.head import Response
 from worker.http.rewrite import response_head
 from worker.steps import Step
@@ -22,20 +23,21 @@ if TYPE_CHECKING:
     from worker.session import Session
 
 
-async def serve(session: Session) -> None:
-    """A whole connection in mode tcp: rules, backend, server, relay, one log line."""
+async def serve(session: Session) -> bytes | None:
+    """A whole connection in mode tcp: rules, backend, server, relay, one log line. Bytes: rules say that it is HTTP, which begins so."""
     # Local: the two stories call each other.
-    from worker.exchange import Cut, Exchange
+    from worker.exchange import Exchange
 
     exchange = session.exchange = Exchange(session, None, session.opened_at)
+    switched = False
     try:
         try:
             backend = await decide.tcp(exchange)
             if backend is None:
-                return
-            backend.connections += 1
-            exchange.routed = backend
-            exchange.retries_max = backend.retries
+                switched = True
+                return exchange.client_buffer
+            if exchange.retries_max is None:
+                exchange.retries_max = backend.retries
             exchange.waiting_since = session.world.pump.now
             exchange.step = Step.CONNECT
             pump = session.world.pump
@@ -55,8 +57,10 @@ async def serve(session: Session) -> None:
         exchange.termination = b"K" + exchange.step.letter
         exchange.slug = "ended_by_operator"
     finally:
-        drop(exchange)
-        exchange.account_end()
+        if not switched:
+            drop(exchange)
+            exchange.account_end()
+    return None
 
 
 async def upgrade(exchange: Exchange, connection: ServerConnection, response: Response, rest: bytes) -> bool:

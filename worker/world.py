@@ -28,7 +28,6 @@ from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.process.launch import Launch
 from common.wire.proxy_header import ProxyHeader
 from worker.certs import BindTls
-from worker.http.head import Limits
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
 from worker.receive import Channel, ChannelSeat, Seat
@@ -82,10 +81,9 @@ class World:
         config = self.config
         try:
             compiled = []
-            limits = Limits.of(config.globals)
             for index, proxy in enumerate(config.proxies):
                 environment = CompileEnvironment(proxy=proxy, config=config, read_file=_read_file, maps=self.maps)
-                compiled.append((index, proxy, environment, compile_rules(proxy, config, environment), ErrorPages(proxy, limits)))
+                compiled.append((index, proxy, environment, compile_rules(proxy, config, environment), ErrorPages(proxy, environment)))
             for index, proxy, _environment, rules, errors in compiled:
                 if proxy.backend and not proxy.disabled:
                     self.backends[proxy.name] = Backend(self, index, proxy, rules, errors)

@@ -310,11 +310,10 @@ class ChangeCounter(Action):
 
 @dataclass(frozen=True, slots=True)
 class Capture(Action):
-    """slot: of `declare capture` or of the rule itself; None until the proxy's slots are numbered. length: of a slot of its own."""
+    """slot: of `capture … header` and `declare capture`, or one of the rule's own behind them."""
 
     expression: Expression
-    slot: int | None
-    length: int | None
+    slot: int
 
 
 # --- the connection and the exchange ---------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from common.acl.environment import CompileEnvironment, Where
 from common.acl.table import did_you_mean
 from common.errors import ExpressionError
 from common.rules import parse_effects, parse_heads, parse_values, parse_verdicts
-from common.rules.actions import Action
+from common.rules.actions import Action, Reply
 from common.rules.refused import REFUSED
+from common.rules.reply import parse_reply
 from common.rules.rulesets import Ruleset
 from common.rules.table import ActionRow
 from common.rules.words import Words
@@ -50,6 +51,15 @@ def parse_action(ruleset: str | Ruleset, words: Sequence[str], environment: Comp
     action = row.parse(cursor)
     cursor.end()
     return action
+
+
+def parse_http_error(status: int, words: Sequence[str], environment: CompileEnvironment) -> Reply:
+    """The answer of an `http-error status <status> …` line. words: behind the status. Raises ExpressionError."""
+    cursor = Words(Ruleset.HTTP_REQUEST, "http-error", None, ("http-error", *words), environment.at(Where.RESPONSE))
+    try:
+        return parse_reply(cursor, status, statuses=(), bare_is_default=False)
+    except ExpressionError as error:
+        raise ExpressionError(str(error), max(0, error.word - 1), error.hint) from None
 
 
 def rows_of(ruleset: Ruleset) -> list[ActionRow]:

@@ -6,6 +6,7 @@ Source: HAProxy configuration manual 4.2 "http-request set-var", "set-map", "tra
 from __future__ import annotations
 
 from common.acl import variables
+from common.acl.environment import CompileEnvironment
 from common.acl.expressions import Expression
 from common.acl.logformat import Format, Purpose
 from common.acl.table import did_you_mean
@@ -178,26 +179,32 @@ def _number(words: Words) -> int | Expression:
 )
 def capture(words: Words) -> Action:
     expression = words.expression(target=SampleType.STR)
+    kind = "response" if words.ruleset.is_response else "request"
     with_length = words.ruleset in (Ruleset.TCP_REQUEST, Ruleset.HTTP_REQUEST)
     if with_length and words.accept("len"):
         proxy = words.environment.proxy
         if proxy is not None and not proxy.frontend:
-            raise words.fault("a backend has no slots of its own: use id with a slot that the frontend declares", words.position - 1)
-        return Capture(expression, None, words.number("the length", 1, CAPTURE_LENGTH_MAX))
+            raise words.fault("a backend has no slots of its own: use id with a slot that the frontend declares")
+        length = words.number("the length", 1, CAPTURE_LENGTH_MAX)
+        slot = len(slot_lengths(words.environment, kind))
+        words.environment.added_captures.append(length)
+        return Capture(expression, slot)
     if not words.accept("id"):
         raise words.fault('"len" or "id" is missing' if with_length else '"id" is missing', words.position)
     slot = words.number("the slot", 0, CAPTURE_LENGTH_MAX)
-    _check_slot(words, slot)
-    return Capture(expression, slot, None)
+    _check_slot(words, slot, kind)
+    return Capture(expression, slot)
 
 
-def _check_slot(words: Words, slot: int) -> None:
+def slot_lengths(environment: CompileEnvironment, kind: str) -> list[int]:
+    """How much each capture slot of the proxy keeps: those that it declares, then those that its rules have added so far."""
+    proxy = environment.proxy
+    declared = [length for direction, _, length in proxy.captures if direction == kind] if proxy is not None else []
+    return declared + (environment.added_captures if kind == "request" else [])
+
+
+def _check_slot(words: Words, slot: int, kind: str) -> None:
     """A frontend's slots are known here; those that a backend meets are not."""
     proxy = words.environment.proxy
-    if proxy is None or not proxy.frontend:
-        return
-    kind = "response" if words.ruleset.is_response else "request"
-    slots = sum(1 for direction, _, _ in proxy.captures if direction == kind)
-    slots += sum(1 for rule in proxy.rules if kind == "request" and rule.words[:1] == ("capture",) and "len" in rule.words)
-    if slot >= slots:
+    if proxy is not None and proxy.frontend and slot >= len(slot_lengths(words.environment, kind)):
         raise words.fault(f'"{proxy.name}" has no {kind} capture slot {slot}', hint=f"declare capture {kind} len LENGTH makes one.")

@@ -1,7 +1,7 @@
 """The rules of one proxy, compiled and sorted by the moment at which they run. Sans-io.
 
 What an action does is said in worker/route/actions.py; who waits for what in worker/decide.py.
-Source: HAProxy manual 4.2 "http-request", "tcp-request …", "use_backend", "unique-id-format".
+Source: HAProxy manual 4.2 "http-request", "tcp-request …", "use_backend", "use-server", "unique-id-format", "monitor-uri".
 """
 
 from __future__ import annotations
@@ -13,9 +13,20 @@ from typing import Any
 from common import model
 from common.acl.conditions import Condition, acls_by_name, compile_model_condition
 from common.acl.environment import CompileEnvironment, Where
+from common.acl.expressions import compile_expression
 from common.acl.facts import Facts
+from common.acl.logformat import Purpose, compile_format
+from common.errors import ExpressionError
+from common.rules.actions import UseBackend, UseServer
+from common.rules.parse import parse_action
+from common.rules.rulesets import Ruleset
+from worker.route.actions import compile_action
+from worker.route.captures import Captures, captures_of
+from worker.route.evaluate import CompiledRule
+from worker.route.keys import KeyOf, balance_key
 
 Format = Callable[[Facts], bytes]
+TextGetter = Callable[[Facts], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,50 +39,206 @@ class Switch:
     name: Format | None
 
 
+@dataclass(frozen=True, slots=True)
+class ServerSwitch:
+    """One `use-server` line. name: made per exchange, if it is a format."""
+
+    place: model.Place
+    condition: Condition | None
+    server: str
+    name: Format | None
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """`monitor-uri`, and the conditions of `monitor fail`."""
+
+    uri: bytes
+    failures: tuple[Condition, ...]
+
+    def is_asked(self, target: bytes) -> bool:
+        """A path is compared with the path, anything else with the whole target."""
+        if target == self.uri:
+            return True
+        if self.uri[:1] != b"/":
+            return False
+        if target[:1] != b"/":
+            target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
+        return target.partition(b"?")[0] == self.uri
+
+    def fails(self, facts: Facts) -> bool:
+        return any(condition.test(facts) for condition in self.failures)
+
+
 @dataclass(slots=True)
 class Rules:
-    """active: there are rules that run on every request. after_response: there are http-after-response rules."""
+    """active: something runs on every request. response_active: on every response of a server."""
 
     active: bool = False
-    after_response: bool = False
-    http_request: tuple[Any, ...] = ()
-    http_response: tuple[Any, ...] = ()
-    tcp_connection: tuple[Any, ...] = ()
-    tcp_session: tuple[Any, ...] = ()
+    response_active: bool = False
+    tcp_connection: tuple[CompiledRule, ...] = ()
+    tcp_session: tuple[CompiledRule, ...] = ()
+    tcp_request: tuple[CompiledRule, ...] = ()
+    tcp_response: tuple[CompiledRule, ...] = ()
+    http_request: tuple[CompiledRule, ...] = ()
+    redirects: tuple[CompiledRule, ...] = ()
+    http_response: tuple[CompiledRule, ...] = ()
+    after_response: tuple[CompiledRule, ...] = ()
     switching: tuple[Switch, ...] = ()
-    balance_key: Callable[[Facts], bytes | None] | None = None
+    use_server: tuple[ServerSwitch, ...] = ()
+    force_persist: tuple[Condition, ...] = ()
+    ignore_persist: tuple[Condition, ...] = ()
+    monitor: Monitor | None = None
+    captures: Captures = field(default_factory=Captures)
+    buffers_request: bool = False  # option http-buffer-request
+    inspect_request_s: float = 0.0
+    inspect_response_s: float = 0.0
+    balance_key: KeyOf | None = None
     unique_id: Format | None = None
-    sni: dict[str, Format] = field(default_factory=dict)
+    sni: dict[str, TextGetter] = field(default_factory=dict)
 
-    def sni_of(self, server: model.Server) -> Format | None:
+    def sni_of(self, server: model.Server) -> TextGetter | None:
         return self.sni.get(server.name)
 
     def choose_backend(self, exchange: Any) -> Any:
-        """The backend of the first `use_backend` that matches, else the default one."""
+        """The backend of the first `use_backend` that matches, else the default one; None if there is none.
+
+        A made name that no backend has ends the search too, and the default one serves.
+        """
         for switch in self.switching:
             if switch.condition is None or switch.condition.test(exchange):
-                if switch.backend is not None:
+                exchange.last_rule = switch.place
+                if switch.name is None:
                     return switch.backend
-                assert switch.name is not None
-                found = exchange.world.backends.get(switch.name(exchange).decode("latin-1"))
-                if found is not None:
-                    return found
+                found = exchange.world.backends.get(switch.name(exchange).decode("utf-8", "surrogateescape"))
+                return found if found is not None else exchange.frontend.default_backend
         return exchange.frontend.default_backend
+
+    def servers_to_use(self, exchange: Any) -> list[str]:
+        """The names that `use-server` lines give for this exchange, in order: the first one that is usable serves it."""
+        return [
+            switch.server if switch.name is None else switch.name(exchange).decode("utf-8", "surrogateescape")
+            for switch in self.use_server
+            if switch.condition is None or switch.condition.test(exchange)
+        ]
 
 
 def compile_rules(proxy: model.Proxy, config: model.Config, environment: CompileEnvironment) -> Rules:
-    """Everything but what needs living backends (`link_backends`). Raises ExpressionError."""
-    at_log = environment.at(Where.LOG)
-    del config, at_log
-    return Rules()
+    """Everything but what needs living backends (`link_backends`). Raises ExpressionError that names the place."""
+    environment.acls = acls_by_name(proxy.acls)
+    rules = Rules(
+        tcp_connection=_ruleset(proxy, Ruleset.TCP_CONNECTION, environment),
+        tcp_session=_ruleset(proxy, Ruleset.TCP_SESSION, environment),
+        tcp_request=_ruleset(proxy, Ruleset.TCP_REQUEST, environment),
+        tcp_response=_ruleset(proxy, Ruleset.TCP_RESPONSE, environment),
+        http_request=_ruleset(proxy, Ruleset.HTTP_REQUEST, environment),
+        redirects=_ruleset(proxy, Ruleset.REDIRECT, environment),
+        http_response=_ruleset(proxy, Ruleset.HTTP_RESPONSE, environment),
+        after_response=_ruleset(proxy, Ruleset.HTTP_AFTER_RESPONSE, environment),
+        use_server=_use_server(proxy, environment),
+        force_persist=_conditions(proxy, "force-persist", environment),
+        ignore_persist=_conditions(proxy, "ignore-persist", environment),
+        monitor=_monitor(proxy, environment),
+        buffers_request="http-buffer-request" in proxy.options,
+        inspect_request_s=proxy.inspect_delay_request or 0.0,
+        inspect_response_s=proxy.inspect_delay_response or 0.0,
+    )
+    rules.captures = captures_of(environment) if proxy.frontend else Captures()
+    with _At(proxy.place):
+        if proxy.backend:
+            rules.balance_key = balance_key(proxy.balance, environment.at(Where.REQUEST))
+        if proxy.unique_id_format is not None:
+            rules.unique_id = compile_format(proxy.unique_id_format, environment.at(Where.LOG), Purpose.LOG).build
+    for server in proxy.servers:
+        if server.tls is not None and server.tls.sni is not None:
+            with _At(server.place):
+                rules.sni[server.name] = compile_expression(server.tls.sni, environment.at(Where.SERVER_CHOICE)).text_getter
+    rules.active = bool(
+        rules.http_request or rules.redirects or rules.tcp_request or rules.monitor or rules.captures.wanted or rules.buffers_request
+    )
+    captures = rules.captures
+    rules.response_active = bool(
+        rules.http_response or rules.after_response or rules.tcp_response or captures.response_lengths or captures.cookie
+    )
+    return rules
 
 
 def link_backends(rules: Rules, proxy: model.Proxy, environment: CompileEnvironment, backends: Mapping[str, Any]) -> None:
-    """The `use_backend` lines, once all backends are there. Raises ExpressionError."""
-    acls = acls_by_name(proxy.acls)
-    at_request = environment.at(Where.REQUEST if proxy.mode == "http" else Where.REQUEST_CONTENT)
-    rules.switching = tuple(
-        Switch(rule.place, compile_model_condition(rule.condition, acls, at_request), backends.get(rule.words[0]), None)
-        for rule in proxy.rules
-        if rule.ruleset == "use_backend"
-    )
+    """The `use_backend` lines, once all backends are there. Raises ExpressionError that names the place."""
+    at = environment.at(Where.REQUEST if proxy.mode == "http" else Where.REQUEST_CONTENT)
+    switches = []
+    for rule in proxy.rules:
+        if rule.ruleset == Ruleset.USE_BACKEND.value:
+            with _At(rule.place):
+                action = parse_action(Ruleset.USE_BACKEND, rule.words, environment)
+                assert isinstance(action, UseBackend)
+                name = action.name
+                condition = compile_model_condition(rule.condition, environment.acls, at)
+            constant = name.constant
+            backend = None if constant is None else backends.get(constant.decode("utf-8", "surrogateescape"))
+            switches.append(Switch(rule.place, condition, backend, name.build if constant is None else None))
+    rules.switching = tuple(switches)
+
+
+def _ruleset(proxy: model.Proxy, ruleset: Ruleset, environment: CompileEnvironment) -> tuple[CompiledRule, ...]:
+    at = environment.at(ruleset.where)
+    compiled = []
+    for rule in proxy.rules:
+        if rule.ruleset == ruleset.value:
+            with _At(rule.place):
+                environment.place = at.place = rule.place
+                action = parse_action(ruleset, rule.words, environment)
+                run = compile_action(action, ruleset, environment)
+                condition = compile_model_condition(rule.condition, environment.acls, at)
+            compiled.append(CompiledRule(rule.place, None if condition is None else condition.test, run, condition, action))
+    return tuple(compiled)
+
+
+def _use_server(proxy: model.Proxy, environment: CompileEnvironment) -> tuple[ServerSwitch, ...]:
+    at = environment.at(Where.REQUEST if proxy.mode == "http" else Where.REQUEST_CONTENT)
+    switches = []
+    for rule in proxy.rules:
+        if rule.ruleset == Ruleset.USE_SERVER.value:
+            with _At(rule.place):
+                action = parse_action(Ruleset.USE_SERVER, rule.words, environment)
+                assert isinstance(action, UseServer)
+                condition = compile_model_condition(rule.condition, environment.acls, at)
+            constant = action.name.constant
+            server = "" if constant is None else constant.decode("utf-8", "surrogateescape")
+            switches.append(ServerSwitch(rule.place, condition, server, action.name.build if constant is None else None))
+    return tuple(switches)
+
+
+def _conditions(proxy: model.Proxy, ruleset: str, environment: CompileEnvironment) -> tuple[Condition, ...]:
+    """The conditions of lines that are nothing else."""
+    found = []
+    for rule in proxy.rules:
+        if rule.ruleset == ruleset:
+            with _At(rule.place):
+                condition = compile_model_condition(rule.condition, environment.acls, environment.at(Where.REQUEST))
+            assert condition is not None
+            found.append(condition)
+    return tuple(found)
+
+
+def _monitor(proxy: model.Proxy, environment: CompileEnvironment) -> Monitor | None:
+    if proxy.monitor_uri is None:
+        return None
+    return Monitor(proxy.monitor_uri.encode(), _conditions(proxy, "monitor fail", environment))
+
+
+class _At:
+    """Complaints inside name this place."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: model.Place) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ExpressionError):
+            place = self._place
+            raise ExpressionError(f"{place.file}:{place.line}: {error}", error.word, error.hint) from None
