@@ -20,10 +20,11 @@ from common.observe.page_request import ACTIONS, OUTCOMES
 from common.observe.stats import Row, Value
 
 _HEADERS: Final = (
-    *("Name", "Status", "Sessions/s", "", "Sessions", "Total", "Queue", "Requests", "In", "Out", "Responses", "Errors"),
+    *("Name", "Status", "Sessions/s", "Last 5 min", "Sessions", "Total", "Queue", "Requests", "In", "Out", "Responses", "Errors"),
     *("Retries", "Times q/c/r/t ms", "Check", "Weight", "Since"),
 )
 _KINDS: Final = {"F": "Frontend", "L": "Listener", "S": "Server", "B": "Backend"}
+_KINDS_OF_CELLS: Final = {0: ' class="text name"', 1: ' class="text"', 14: ' class="text"'}
 _UNITS: Final = ("", "k", "M", "G", "T", "P")
 _COLOURS: Final = {"hrsp_2xx": "#3fa86b", "hrsp_3xx": "#5b9bd5", "hrsp_4xx": "#e0a63b", "hrsp_5xx": "#d9534f", "hrsp_other": "#98a2b3"}
 
@@ -96,12 +97,28 @@ def _proxy(page: Page, position: int, rows: list[Row]) -> str:
     name = escape(str(first["pxname"]))
     mode = escape(str(first["mode"]))
     orders = page.admin and any(row.side == "S" for row in rows)
-    headers = "".join(f'<th scope="col">{header}</th>' for header in (("", *_HEADERS) if orders else _HEADERS))
-    body = "".join(_row(page, row, orders) for row in rows)
-    table = f'<div class="scroll"><table><thead><tr>{headers}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = _table(page, rows, orders)
     if orders:
         table = _form(page, rows, table)
     return f'<section data-name="{name}" id="proxy-{position}"><h2>{name}<small>{mode} #{rows[0].proxy_id}</small></h2>{table}</section>'
+
+
+def _table(page: Page, rows: list[Row], orders: bool) -> str:
+    """Columns that are empty in every row are left out: a tcp proxy has no responses, a frontend no checks."""
+    cells = [_cells(page, row) for row in rows]
+    shown = [place for place in range(len(_HEADERS)) if any(row[place] for row in cells)]
+    tick = '<th scope="col"></th>' if orders else ""
+    headers = "".join(f'<th scope="col"{_KINDS_OF_CELLS.get(place, "")}>{_HEADERS[place]}</th>' for place in shown)
+    body = ""
+    for row, texts in zip(rows, cells, strict=True):
+        inside = "".join(f"<td{_KINDS_OF_CELLS.get(place, '')}>{texts[place]}</td>" for place in shown)
+        body += f"<tr{' class=total' if row.side in 'FB' else ''}>{_tick(row) if orders else ''}{inside}</tr>"
+    return f'<div class="scroll"><table><thead><tr>{tick}{headers}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _tick(row: Row) -> str:
+    server = escape(str(row.values["svname"]))
+    return f'<td><input type="checkbox" name="s" value="{server}" aria-label="{server}"></td>' if row.side == "S" else "<td></td>"
 
 
 def _form(page: Page, rows: list[Row], table: str) -> str:
@@ -115,21 +132,28 @@ def _form(page: Page, rows: list[Row], table: str) -> str:
     )
 
 
-def _row(page: Page, row: Row, orders: bool) -> str:
+def _cells(page: Page, row: Row) -> list[str]:
+    """What stands under each of _HEADERS."""
     values = row.values
-    cells = [_name(page, row), _state(row)]
-    cells += [_limits(values, "rate", "rate_max", "rate_lim"), _sparkline(page.lines.get((row.side, row.position, row.object_id), ()))]
-    cells += [_limits(values, "scur", "smax", "slim"), _count(values.get("stot", 0)), _limits(values, "qcur", "qmax", "qlimit")]
-    cells += [_count(values["req_tot"]) if "req_tot" in values else "", _bytes(values.get("bin", 0)), _bytes(values.get("bout", 0))]
-    cells += [_responses(values), _errors(values), _pair(values, "wretr", "wredis"), _times(values), _check(row)]
-    cells += [_weight(row), _since(values)]
-    tick = ""
-    if orders:
-        server = escape(str(values["svname"]))
-        tick = f'<td><input type="checkbox" name="s" value="{server}" aria-label="{server}"></td>' if row.side == "S" else "<td></td>"
-    kinds = {0: ' class="text name"', 1: ' class="text"', 14: ' class="text"'}
-    cells = [f"<td{kinds.get(place, '')}>{cell}</td>" for place, cell in enumerate(cells)]
-    return f"<tr{' class=total' if row.side in 'FB' else ''}>{tick}{''.join(cells)}</tr>"
+    return [
+        _name(page, row),
+        _state(row),
+        _limits(values, "rate", "rate_max", "rate_lim"),
+        _sparkline(page.lines.get((row.side, row.position, row.object_id), ())),
+        _limits(values, "scur", "smax", "slim"),
+        _count(values.get("stot", 0)),
+        _limits(values, "qcur", "qmax", "qlimit"),
+        _count(values["req_tot"]) if "req_tot" in values else "",
+        _bytes(values.get("bin", 0)),
+        _bytes(values.get("bout", 0)),
+        _responses(values),
+        _errors(values),
+        _pair(values, "wretr", "wredis"),
+        _times(values),
+        _check(row),
+        _weight(row),
+        _since(values),
+    ]
 
 
 def _name(page: Page, row: Row) -> str:

@@ -62,7 +62,7 @@ tr.total td { background: var(--head) }
 .maint { color: var(--maint); background: var(--maint-ground) }
 .idle { color: var(--idle); background: var(--idle-ground) }
 .bad { color: var(--down); font-weight: 600 }
-.spark { width: 90px; height: 22px; display: block }
+.spark { width: 90px; height: 22px; display: block; margin-left: auto }
 .spark path { fill: none; stroke: var(--accent); stroke-width: 1.4; vector-effect: non-scaling-stroke }
 .orders { display: flex; flex-wrap: wrap; gap: .6rem; padding: .6rem .9rem; border-top: 1px solid var(--line) }
 .note { margin: 0; padding: .5rem .9rem; border-radius: 8px }
