@@ -24,7 +24,8 @@ PORT_MAX = 65535
 PATH_BYTES_MAX = 107  # sun_path less the NUL (unix) or the leading NUL (abns)
 PORTS_MAX = 1 << 12  # listeners that one range may make
 
-_PREFIX = re.compile(r"([a-z0-9+]*)@")
+_SOCKET_TYPE = re.compile(r"([a-z]+)\+")
+_PREFIX = re.compile(r"([a-z0-9]*)@")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _NUMERIC = re.compile(r"[0-9.]+")
 _PORT = re.compile(r"([+-]?)([0-9]+)(?:-([0-9]+))?")
@@ -115,15 +116,17 @@ def parse_addresses(text: str, form: Form) -> list[Address]:
 
 def _kind(text: str, form: Form) -> tuple[AddressKind | None, str]:
     """The kind that the prefix or the form of the text says (None: IPv4, IPv6 or a name, by the host), and the rest."""
-    match = _PREFIX.match(text)
-    if not match:
-        return (AddressKind.UNIX, text) if text.startswith("/") else (None, text)
-    prefix, rest = match[1], text[match.end() :]
-    socket_type, _, family = prefix.rpartition("+")
+    typed = _SOCKET_TYPE.match(text)
+    socket_type = typed[1] if typed else ""
     if socket_type not in ("", "stream", "dgram"):
         raise AddressError(f"unknown socket type '{socket_type}' in '{text}'", "Socket types are stream+ and dgram+.")
     if (socket_type == "dgram" and not form.datagram) or (socket_type == "stream" and form.datagram):
         raise AddressError(f"{socket_type}-type address not acceptable in '{text}'", "Drop the part before the '+'.")
+    untyped = text[typed.end() :] if typed else text
+    match = _PREFIX.match(untyped)
+    if not match:
+        return (AddressKind.UNIX, untyped) if untyped.startswith("/") else (None, untyped)
+    family, rest = match[1], untyped[match.end() :]
     if family in _REFUSED:
         raise AddressError(f"address family '{family}@' is not supported in '{text}'", _REFUSED[family])
     if family in ("tcp", "udp", "inet") or family in _STREAM_KINDS or family in _DATAGRAM_KINDS:
