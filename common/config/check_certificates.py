@@ -8,6 +8,7 @@ Source: HAProxy configuration manual 5.1 "crt", 3.1 "ssl-load-extra-files".
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -20,7 +21,7 @@ from common.model import Place
 SOON_S = 14 * 86400.0
 RSA_BITS_SLOW = 4096
 _KEY_MARK = b"PRIVATE KEY-----"
-_CERTIFICATE_MARK = b"-----BEGIN CERTIFICATE-----"
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)  # the first is the site's own
 
 
 def check_certificates(state: State) -> None:
@@ -52,11 +53,12 @@ def _file(state: State, place: Place, path: str) -> None:
             "no-certificate",
         )
         return
-    if _CERTIFICATE_MARK not in data:
+    block = _CERTIFICATE.search(data)
+    if block is None:
         state.alert_at(place, f"unable to load certificate from file '{path}' : no PEM certificate in it.", slug="bad-certificate")
         return
     try:
-        certificate = x509.load_pem_x509_certificates(data)[0]
+        certificate = x509.load_pem_x509_certificate(block[0])
     except ValueError as error:
         state.alert_at(place, f"unable to load certificate from file '{path}' : {error}.", slug="bad-certificate")
         return
