@@ -98,6 +98,7 @@ def replies(*texts: str) -> list[Reply]:
         (Merge.JOIN, ("a\n", "", "b\n"), "a\nb\n"),
         (Merge.JOIN, ("Session not found.\n", "b\n"), "b\n"),
         (Merge.JOIN, ("Session not found.\n", "Session not found.\n"), "Session not found.\n"),
+        (Merge.JOIN, ("Unknown command.\n", "Unknown command.\n"), "Unknown command.\n"),
         (Merge.TITLED, ("a\n", ""), "# worker 1\na\n"),
         (Merge.FOUND, ("No such session (use 'show sess').\n", ""), ""),
         (Merge.FOUND, ("No such session (use 'show sess').\n",), "No such session (use 'show sess').\n"),
