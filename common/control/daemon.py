@@ -44,6 +44,7 @@ def detach(console: Console) -> Verdict | int:
     first = os.fork()
     if first:
         os.close(verdict_out)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.waitpid(first, 0)
         with open(verdict_in, "rb") as pipe:
             return 0 if pipe.read(1) == _RUNNING else 1

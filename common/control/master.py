@@ -30,6 +30,7 @@ STOP_SOFTLY = (signal.SIGUSR1,)
 RELOAD = (signal.SIGUSR2, signal.SIGHUP)
 # HAProxy asks its predecessor to pause with these. Ours need not: addresses are shared with SO_REUSEPORT or renamed over.
 UNUSED = (signal.SIGTTOU, signal.SIGTTIN)
+OBEYED = (*STOP_NOW, *STOP_SOFTLY, *RELOAD, *UNUSED)
 KILLED_WAIT_S = 1.0  # for the kernel to end what was killed; only a process stuck in the kernel takes longer
 
 
@@ -52,7 +53,7 @@ class Master:
     """
 
     __slots__ = (
-        *("_console", "_listeners", "_number", "_nursery", "_on_serving", "_read", "_reloading", "_spawner", "_stop", "_tasks"),
+        *("_console", "_listeners", "_number", "_nursery", "_on_serving", "_read", "_reloading", "_spawner", "_started", "_stop", "_tasks"),
         *("exit_signal", "generations", "life", "started_at_s"),
     )
 
@@ -77,13 +78,15 @@ class Master:
         self._tasks = tasks
         self._number = 0
         self._reloading = trio.Lock()
+        self._started = trio.Event()
         self._stop = trio.Event()  # everything is to end at once
         self._nursery: trio.Nursery
 
     async def run(self, first: Generation) -> bool:
         """Serve until told to stop. False if the first generation could not be started."""
         self._number = first.number
-        with trio.open_signal_receiver(*STOP_NOW, *STOP_SOFTLY, *RELOAD, *UNUSED) as signals:
+        with trio.open_signal_receiver(*OBEYED) as signals:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whatever was inherited, and what came in since `hold_signals`
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 nursery.start_soon(self._obey, signals)
@@ -130,6 +133,7 @@ class Master:
             self.life = Life.SERVING
             notify.ready(self.status())
             self._on_serving(first)
+            self._started.set()
         return started
 
     async def _cancel_at_stop(self, scope: trio.CancelScope) -> None:
@@ -181,7 +185,8 @@ class Master:
             self._stop.set()
 
     async def stop_softly(self) -> None:
-        """End after the last session; at the latest after `hard-stop-after`."""
+        """End after the last session; at the latest after `hard-stop-after`. During the start: once that is done."""
+        await self._started.wait()
         if self.life is not Life.SERVING:
             return
         self.life = Life.STOPPING_SOFTLY

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ENTRIES = {DISPATCHER: "dispatcher.main:run", WORKER: "worker.main:run"}
 TICKETS = "worker.tickets:make_ring"  # contexts made before the fork share their ticket keys
 EXIT_FAILURE = 1
+HELD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
 
     options, settings = service.options, blueprint.config.globals
     listeners = Listeners()
+    hold_signals()
     try:
         first = Generation(blueprint, 1, listeners)
     except ListenError as error:
@@ -190,8 +192,12 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
 
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     return _exit_code(trio.run(main), options)
+
+
+def hold_signals() -> None:
+    """From the moment that sockets accept, a signal is meant for the service: it waits until the master can obey it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
 
 
 def imports(blueprint: Blueprint) -> list[str]:
@@ -224,5 +230,6 @@ def _exit_code(end: int, options: Options) -> int:
         return 128 + signal.SIGINT if end == signal.SIGINT else 0
     if end:
         signal.signal(end, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {end})
         os.kill(os.getpid(), end)
     return 0

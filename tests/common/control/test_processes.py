@@ -214,6 +214,18 @@ def test_a_stop_during_the_start_leaves_nobody(tmp_path: Path) -> None:
         assert service.end(signal.SIGTERM, within_s=5.0) == -signal.SIGTERM
 
 
+@pytest.mark.parametrize(("signum", "expected"), [(signal.SIGUSR1, 0), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR2, None)])
+def test_a_signal_is_obeyed_from_the_moment_that_sockets_accept(tmp_path: Path, signum: int, expected: int | None) -> None:
+    with started(tmp_path, PLAIN) as service:
+        eventually("it listens", (tmp_path / "www").exists)
+        service.signal(signum)
+        if expected is None:
+            service.ready()
+            expected = -signal.SIGTERM
+            service.signal(signal.SIGTERM)
+        assert service.end() == expected
+
+
 def test_a_soft_stop_waits_for_the_last_session_and_accepts_no_other(tmp_path: Path) -> None:
     with running(tmp_path, TIERS) as service, service.connect("two") as held:
         held.sendall(b"hang\n")
