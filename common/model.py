@@ -395,6 +395,7 @@ class Config:
     peers: dict[str, Peers] = field(default_factory=dict)
     crt_stores: dict[str, list[StoredCertificate]] = field(default_factory=dict)  # store ("" = unnamed) -> its certificates
     log_profiles: dict[str, LogProfile] = field(default_factory=dict)
+    directory: str = ""  # default-path: processes change into it before they open any file by a relative name; "" = stay
 
     def proxy(self, name: str, *, backend: bool) -> Proxy | None:
         """The proxy of that name that can serve as a backend (or, backend=False, as a frontend)."""

@@ -23,6 +23,7 @@ from common.model import Address, AddressKind, Bind
 from common.units import parse_time
 
 PROCESS_MAX = 64
+SOCKETS_MAX = 1 << 15  # over all sections
 NICE_MAX = 1024
 _PROCESSES = re.compile(r"(?:all|odd|even|([0-9]+)(?:(-)([0-9]+)?)?)")
 
@@ -54,6 +55,9 @@ def parse_bind(scope: Scope, statement: Statement) -> None:
             setattr(draft.bind, name, value)
     read_words(WORDS, Section.BIND, scope.state, draft, Words(statement, 1), owner)
     _settle(scope, statement, draft, owner)
+    scope.state.sockets += len(addresses)
+    if scope.state.sockets > SOCKETS_MAX:
+        raise statement.fault(f"more than {SOCKETS_MAX} listening sockets", 0, "Shorten the port ranges.")
     for address in addresses:
         bind = draft.bind
         proxy.binds.append(

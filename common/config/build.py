@@ -39,6 +39,9 @@ _NEGATABLE = (
 )
 
 
+DROPPED_MAX = 10_000  # findings that are only counted before a file is given up
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """config: None if anything must be refused. environment: as setenv and the like left it, for those who expand later."""
@@ -94,12 +97,22 @@ class _File:
     def read(self, data: bytes) -> None:
         options, environment = self.state.options, self.state.environment
         environment.file, environment.section = self.name, ""
+        if not self.state.enter(self.name):
+            self.state.alert_at(Place(self.name, 1), "'default-path' means another directory for this file than for those before.")
         texts = self.state.lines.setdefault(self.name, [])
         for line in lines_of(self.name, data, self.state.report, bytes_max=options.file_bytes_max, line_bytes_max=options.line_bytes_max):
             texts.append(line.text)
             environment.line = line.number
             self._line(line)
+            if self.state.report.dropped > DROPPED_MAX:
+                self._give_up(line)
+                break
         self.blocks.finish()
+
+    def _give_up(self, line: Line) -> None:
+        place = Place(line.file, line.number)
+        message = "too many findings: this is probably no configuration, reading stops here"
+        self.state.report.add(Diagnostic(Severity.ALERT, place, message, text=line.text, slug="too-many-findings"))
 
     def _line(self, line: Line) -> None:
         try:

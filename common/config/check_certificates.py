@@ -38,10 +38,8 @@ def check_certificates(state: State) -> None:
 
 
 def _file(state: State, place: Place, path: str) -> None:
-    read = state.options.read_file
-    assert read is not None  # check_certificates has returned otherwise
     try:
-        data = read(path)
+        data = state.read(path)
     except IsADirectoryError:
         return
     except OSError as error:
@@ -68,13 +66,11 @@ def _file(state: State, place: Place, path: str) -> None:
 
 def _key(state: State, place: Place, path: str, data: bytes, certificate: x509.Certificate) -> None:
     """The key: in the file itself, or in FILE.key."""
-    read = state.options.read_file
-    assert read is not None
     key_path = path
     if _KEY_MARK not in data:
         key_path = f"{path}.key"
         try:
-            data = read(key_path)
+            data = state.read(key_path)
         except OSError:
             data = b""
     if _KEY_MARK not in data:

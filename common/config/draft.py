@@ -222,6 +222,8 @@ class State:
     duplicate_defaults: set[str] = field(default_factory=set)
     tls_binds: TlsDraft = field(default_factory=TlsDraft)  # ssl-default-bind-options
     tls_servers: TlsDraft = field(default_factory=TlsDraft)
+    sockets: int = 0  # listening sockets so far
+    templated: int = 0  # servers made by server-template lines so far
     unix_bind: dict[str, object] = field(default_factory=dict)  # fields of Bind that unix-bind presets
     group_members: list[tuple[str, str, str, Place]] = field(default_factory=list)  # userlist, group, user, where it is said
     store_bases: tuple[str, str] = ("", "")  # crt-base and key-base of the crt-store that is being read
@@ -231,6 +233,24 @@ class State:
     global_given: dict[str, Place] = field(default_factory=dict)
     experimental: bool = False
     server_verify: str = ""  # ssl-server-verify
+
+    def enter(self, file: str) -> bool:
+        """Apply default-path for a file that is about to be read; False if another directory than before comes out."""
+        policy, origin = self.default_path
+        if policy == "current":
+            return True
+        own = file.rpartition("/")[0] + "/" if "/" in file else ""
+        directory = {"config": own or ".", "parent": f"{own}..", "origin": origin}[policy]
+        before, self.config.directory = self.config.directory, directory
+        return before in ("", directory)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file that a line names, relative names as default-path says; b"" when files are not looked at. Raises OSError."""
+        reader = self.options.read_file
+        if reader is None:
+            return b""
+        directory = self.config.directory
+        return reader(path if path.startswith("/") or not directory else f"{directory.rstrip('/')}/{path}")
 
     def alert_at(self, place: Place, message: str, hint: str = "", slug: str = "", *, whole: bool = False) -> None:
         """whole: about a section or the configuration; HAProxy names no line then (see diagnostics.py)."""

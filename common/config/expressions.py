@@ -84,7 +84,7 @@ def check_expression(scope: Scope, statement: Statement, start: int, *, where: W
     """
     texts = statement.arguments[start : None if words is None else start + words]
     try:
-        _, used = parse_expression(texts, CompileEnvironment(where, read_file=_reader(scope.state)))
+        _, used = parse_expression(texts, CompileEnvironment(where, read_file=scope.state.read))
     except ExpressionError as error:
         raise statement.fault(f"'{statement.keyword}' : {error}", start + error.word, error.hint) from None
 
@@ -120,7 +120,7 @@ def check_global_variable(scope: Scope, statement: Statement) -> None:
 
 def run_deferred(state: State) -> None:
     """Compile everything that waited for the whole configuration. Called once, after `settle`."""
-    shared = CompileEnvironment(config=state.config, read_file=_reader(state))
+    shared = CompileEnvironment(config=state.config, read_file=state.read)
     _run(state, shared, state.deferred)
     for draft in state.proxies:
         _run_draft(state, shared, draft)
@@ -223,9 +223,3 @@ def _rule_title(rule: Rule) -> str:
     if rule.words and rule.ruleset.startswith(("http-", "tcp-")):
         return f"'{rule.ruleset} {rule.words[0].partition('(')[0]}'"
     return f"'{rule.ruleset}'"
-
-
-def _reader(state: State) -> Callable[[str], bytes]:
-    """How compilers read pattern and map files: not at all, unless the caller gave a way."""
-    read = state.options.read_file
-    return read if read is not None else lambda path: b""

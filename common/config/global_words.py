@@ -289,7 +289,12 @@ def default_path(scope: Scope, statement: Statement) -> None:
     elif statement.argument(1):
         raise statement.fault(f"'default-path {policy}' cannot handle unexpected argument '{statement.argument(1)}'.", 1)
     scope.state.default_path = (policy, statement.argument(1))
-    extra(scope, statement)
+    if not scope.state.enter(statement.line.file):
+        raise statement.fault(
+            "'default-path' : relative names of these files start in different directories, which is not supported by Usher",
+            0,
+            "Use one directory for all files (default-path origin DIRECTORY), or absolute names.",
+        )
 
 
 def close_spread_time(scope: Scope, statement: Statement) -> None:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WORDS_MAX = 4096  # HAProxy stops at 64; long ACLs need not
-WORD_LENGTH_MAX = 1 << 20  # what variables may make of one line
+LENGTH_MAX = 1 << 16  # characters that variables may make of one line
 
 _BLANKS = " \t"
 _PLAIN = re.compile(r"[^ \t#\\'\"\r\n]+")
@@ -121,7 +121,7 @@ class _Splitter:
             self.pieces, self.start = [], self.at
         self.pieces.append(text)
         self.size += len(text)
-        if self.size > WORD_LENGTH_MAX:
+        if self.size > LENGTH_MAX:
             raise LexError("line too long after its variables were replaced", self.start + 1, "Shorten the variables' values.")
 
     def _finish(self) -> None:

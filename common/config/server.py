@@ -24,6 +24,7 @@ from common.config.values import is_identifier
 from common.model import AddressKind, Server
 
 TEMPLATE_SERVERS_MAX = 4096
+TEMPLATED_MAX = 1 << 16
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _EXPECTS = "'server' expects <name> and <addr>[:<port>] as arguments."
 
@@ -56,8 +57,10 @@ def parse_server_template(scope: Scope, statement: Statement) -> None:
             1,
             "Write how many, as in 5, or a range, as in 1-5.",
         )
-    if last - first >= TEMPLATE_SERVERS_MAX:
-        raise statement.fault(f"Server template '{prefix}': at most {TEMPLATE_SERVERS_MAX} servers", 1)
+    scope.state.templated += last - first + 1
+    if last - first >= TEMPLATE_SERVERS_MAX or scope.state.templated > TEMPLATED_MAX:
+        limits = f"at most {TEMPLATE_SERVERS_MAX} servers, {TEMPLATED_MAX} over all templates"
+        raise statement.fault(f"Server template '{prefix}': {limits}", 1)
     draft = _add(scope, statement, f"{prefix}{first}", 2, ordinal=str(first))
     if draft is None:
         return

@@ -16,7 +16,7 @@ from common.config.diagnostics import Diagnostic, Report, Severity
 from common.config.lexer import decode
 from common.model import Place
 
-FILE_BYTES_MAX = 64 << 20
+FILE_BYTES_MAX = 32 << 20
 LINE_BYTES_MAX = 1 << 16
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "UTF-8"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 

@@ -84,3 +84,11 @@ def test_file_that_is_too_large_is_not_read() -> None:
 def test_endless_line_stops_the_file() -> None:
     result = load([("a.cfg", b"global\n" + b"x" * 1000 + b"\nfoo\n")], {}, options=LoadOptions(line_bytes_max=100))
     assert [(found.place.line, found.message) for found in result.diagnostics] == [(2, "line too long: 1000 bytes, at most 100 are read")]
+
+
+def test_ranges_and_templates_are_bounded_over_the_whole_file() -> None:
+    text = "listen a\n" + " bind :1000-5000\n" * 20 + "".join(f" server-template s{number}- 4000 192.0.2.1:80\n" for number in range(30))
+    result = load([("a.cfg", text.encode())], {}, options=LoadOptions())
+    messages = {found.message for found in result.diagnostics}
+    assert "more than 32768 listening sockets" in messages
+    assert any("over all templates" in message for message in messages)

@@ -236,3 +236,33 @@ def test_side_sections() -> None:
 def test_defaults_used_both_ways_is_warned_about() -> None:
     text = "defaults d\n mode http\n timeout client 1s\nfrontend a from d\n bind :1\nfrontend b\n bind :2\n"
     assert len(warnings(text)) == 1
+
+
+def test_default_path_says_where_relative_names_start() -> None:
+    paths: list[str] = []
+
+    def read(path: str) -> bytes:
+        paths.append(path)
+        return b"10.0.0.1\n"
+
+    def directory(policy: str, file: str = "/etc/usher/a.cfg") -> str:
+        text = f"global\n default-path {policy}\nlisten a\n mode http\n bind :1\n http-request deny if {{ src -f bad.lst }}\n"
+        config = load([(file, text.encode())], {}, options=LoadOptions(read_file=read)).config
+        assert config is not None
+        return config.directory
+
+    assert [directory("current"), directory("config"), directory("parent"), directory("origin /srv")] == [
+        "",
+        "/etc/usher/",
+        "/etc/usher/..",
+        "/srv",
+    ]
+    assert directory("config", "a.cfg") == "."
+    assert paths == ["bad.lst", "/etc/usher/bad.lst", "/etc/usher/../bad.lst", "/srv/bad.lst", "./bad.lst"]
+
+
+def test_default_path_cannot_mean_two_directories() -> None:
+    result = load([("/a/x", b"global\n default-path config\n"), ("/b/y", b"global\n daemon\n")], {}, options=LoadOptions())
+    assert [found.message for found in result.diagnostics] == [
+        "'default-path' means another directory for this file than for those before."
+    ]
