@@ -160,14 +160,10 @@ def test_a_master_that_is_killed_before_anything_is_ready_leaves_nobody(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "signum", "expected"),
     [
-        ((), signal.SIGTERM, -signal.SIGTERM),
-        ((), signal.SIGINT, -signal.SIGINT),
         (("-db",), signal.SIGTERM, -signal.SIGTERM),
         (("-W",), signal.SIGTERM, 0),
-        (("-W",), signal.SIGINT, 130),
         (("-W", "-db"), signal.SIGINT, 130),
         ((), signal.SIGUSR1, 0),
-        (("-Ws",), signal.SIGUSR1, 0),
     ],
 )
 def test_exit_codes_are_haproxys(tmp_path: Path, arguments: tuple[str, ...], signum: int, expected: int) -> None:
@@ -192,16 +188,15 @@ def test_sigint_ends_the_service_also_where_it_was_inherited_as_ignored(tmp_path
         assert service.end(signal.SIGINT) == -signal.SIGINT
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_group_is_a_stop_and_no_crash(tmp_path: Path, signum: int) -> None:
+def test_a_signal_to_the_whole_group_is_a_stop_and_no_crash(tmp_path: Path) -> None:
     with running(tmp_path, TIERS) as service:
-        os.killpg(service.pid, signum)
-        assert service.end() == -signum
+        os.killpg(service.pid, signal.SIGINT)
+        assert service.end() == -signal.SIGINT
         assert "started again" not in service.output
         assert "ALERT" not in service.output
 
 
-@pytest.mark.parametrize("name", ["usher-work-2", "usher-disp-1", "usher-zygote"])
+@pytest.mark.parametrize("name", ["usher-work-2", "usher-zygote"])
 def test_a_process_that_is_stopped_does_not_hold_up_the_end(tmp_path: Path, name: str) -> None:
     with running(tmp_path, TIERS) as service:
         os.kill(service.pid_of(name), signal.SIGSTOP)
@@ -260,13 +255,12 @@ def test_hard_stop_after_limits_a_soft_stop(tmp_path: Path) -> None:
 # --- reload ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("signum", [signal.SIGUSR2, signal.SIGHUP])
-def test_a_reload_replaces_the_processes_keeps_the_sessions_and_the_pid(tmp_path: Path, signum: int) -> None:
+def test_a_reload_replaces_the_processes_keeps_the_sessions_and_the_pid(tmp_path: Path) -> None:
     with running(tmp_path, TIERS) as service, service.connect("two") as held:
         held.sendall(b"hang\n")
         assert held.recv(100) == b"hanging\n"
         service.write(TIERS.replace("three", "four"))
-        service.signal(signum)
+        service.signal(signal.SIGUSR2)
         service.expect(r"generation 2 serves")
         eventually("the new worker answers", lambda: service.ask("two").startswith("worker 2 2 "))
         assert service.ask("four").startswith("worker 3 2 ")
@@ -290,7 +284,7 @@ def test_a_failed_reload_changes_nothing_and_the_next_one_works(tmp_path: Path) 
         assert service.processes() == before
         assert service.ask("two").startswith("worker 2 1 ")
         service.write(TIERS)
-        service.signal(signal.SIGUSR2)
+        service.signal(signal.SIGHUP)
         service.expect(r"generation 2 serves")
         eventually("the new worker answers", lambda: service.ask("two").startswith("worker 2 2 "))
 
@@ -371,16 +365,12 @@ def test_a_new_service_asks_the_old_one_to_leave(tmp_path: Path, option: str, fi
             new.end(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("name", ["{fd}", "${WWW}", "${web}"])
-def test_inherited_sockets_are_adopted_by_number_variable_and_systemd_name(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["${WWW}", "${web}"])
+def test_inherited_sockets_are_adopted_by_variable_and_by_systemds_name(tmp_path: Path, name: str) -> None:
     with socket.socket(socket.AF_UNIX) as given:
         given.bind(str(tmp_path / "given"))
 
-        def as_systemd() -> None:
-            os.dup2(given.fileno(), 3)
-            os.environ["LISTEN_PID"] = str(os.getpid())
-
-        text = PLAIN.replace("{folder}/www", f'"fd@{name.replace("{fd}", str(given.fileno()))}"')
+        text = PLAIN.replace("{folder}/www", f'"fd@{name}"')
         pass_fds = [given.fileno()]
         environment = {"WWW": str(given.fileno())}
         command: tuple[str, ...] = ("-m", "tests.common.control.echo_service")
