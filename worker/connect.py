@@ -12,12 +12,12 @@ import errno
 from typing import TYPE_CHECKING
 
 from common.net.dial import dial
-from common.net.pump import DeadlinePassed, Pump
+from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
 from common.wire import proxy_protocol
 from common.wire.address_text import inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader
-from worker.servers.queue import Waiting
+from worker.servers.queue import Ticket, Waiting
 from worker.servers.repeatable import Repeatable
 from worker.servers.retry import Action, Attempt, Failure, decide
 from worker.steps import Step
@@ -132,14 +132,28 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
 
 async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
     """Choose a server (unless one is chosen) and take a place at it, waiting in a queue if need be. Raises ConnectFailed."""
-    server = exchange.leased or backend.choose(exchange, exchange.excluded)
     queue = backend.queue
-    if server is not None:
-        exchange.leased = server
-        if queue.enter(server.position):
+    while True:
+        server = exchange.leased or backend.choose(exchange, exchange.excluded)
+        if server is not None:
+            exchange.leased = server
+            if queue.enter(server.position):
+                return
+        elif not backend.balancer.elected:
+            raise ConnectFailed(b"SC", 503, "no_server_available")
+        exchange.step = Step.QUEUE
+        ticket = await _wait_in_queue(exchange, backend, server, pump)
+        exchange.step = Step.CONNECT
+        if ticket.state is Waiting.ADMITTED:
+            assert ticket.server is not None
+            exchange.leased = backend.servers[ticket.server]
             return
-    elif not backend.balancer.elected:
-        raise ConnectFailed(b"SC", 503, "no_server_available")
+        exchange.leased = None  # its server went down meanwhile: choose again
+
+
+async def _wait_in_queue(exchange: Exchange, backend: Backend, server: Server | None, pump: Pump) -> Ticket[Strand]:
+    """Wait for a place at that server, or at any. Raises ConnectFailed."""
+    queue = backend.queue
     strand = pump.current
     assert strand is not None and exchange.waiting_since is not None
     ticket = queue.wait(
@@ -151,7 +165,6 @@ async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
     )
     if ticket is None:
         raise ConnectFailed(b"SQ", 503, "queue_full")
-    exchange.step = Step.QUEUE
     exchange.set_queue_position(ticket.ahead, server is not None)
     queue_s = exchange.timeout("queue") or backend.queue_s
     try:
@@ -165,9 +178,7 @@ async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
     except BaseException:
         backend.wake(queue.abandon(ticket))
         raise
-    assert ticket.server is not None
-    exchange.leased = backend.servers[ticket.server]
-    exchange.step = Step.CONNECT
+    return ticket
 
 
 async def _pause(pump: Pump, seconds: float) -> None:

@@ -256,6 +256,13 @@ class Backend:
         if admitted:
             self.wake(admitted)
 
+    def resize(self, position: int, capacity: Capacity) -> list[Ticket[Strand]]:
+        """The operator changed a server's limits. Returns who is admitted now."""
+        if capacity.maxconn or capacity.minconn:
+            self.unlimited = False
+            self._full = None if self.balancer.sticky else self.queue.is_full
+        return self.queue.resize(position, capacity)
+
     def wake(self, admitted: list[Ticket[Strand]]) -> None:
         for ticket in admitted:
             self.world.pump.wake(ticket.item)

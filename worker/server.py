@@ -35,13 +35,16 @@ class Server:
     __slots__ = (
         "_address",
         "_family",
+        "address",
         "backend",
         "idle",
+        "maxconn",
         "model",
         "position",
         "source",
         "tally",
         "tls",
+        "told",
         "usable",
         "words",
         "world",
@@ -53,6 +56,9 @@ class Server:
         self.backend = backend
         self.position = position
         self.model = server
+        self.address = server.address
+        self.maxconn = server.maxconn
+        self.told: tuple[str, int] | None = None  # the address that the master last told
         self._family: socket.AddressFamily | None = None
         self._address: SockAddr = ""
         self.tls = ServerTls(server.tls) if server.tls is not None else None
@@ -74,18 +80,26 @@ class Server:
     def endpoint(self, exchange: Exchange) -> tuple[socket.AddressFamily, SockAddr]:
         """(family, address) to connect to. Address 0.0.0.0 means the client's destination, a port offset adds to its port."""
         if self._family is None:
-            self._family, self._address = sockaddr(resolve(self.model.address))
-        address = self.model.address
+            self._family, self._address = sockaddr(resolve(self.address))
+        address = self.address
         if address.kind in (AddressKind.INET, AddressKind.INET6):
             wants_host = address.host in ("", "0.0.0.0", "::", "*")
             if wants_host or address.port_offset or not address.port:
                 return self._relative(exchange, wants_host)
         return self._family, self._address
 
+    def move(self, address: model.Address) -> None:
+        """Another address from now on; open connections stay where they are, idle ones are closed."""
+        if address != self.address:
+            self.address = address
+            self._family = None
+            for connection in self.idle.clear():
+                connection.close()
+
     def _relative(self, exchange: Exchange, wants_host: bool) -> tuple[socket.AddressFamily, SockAddr]:
         """An endpoint that depends on where the client connected to (manual 5.2 "server")."""
         assert isinstance(self._address, tuple)
-        address = self.model.address
+        address = self.address
         host, port = str(self._address[0]), address.port
         if address.port_offset or not address.port:
             port = (exchange.dst_port + address.port) % 65536

@@ -36,6 +36,7 @@ from worker.server import Server
 from worker.servers.idle import DescriptorShare
 from worker.session import Session
 from worker.sessionlog import SessionLog
+from worker.standing import Standing
 from worker.tally import Tallies, Tally
 from worker.tickets import context_for
 from worker.tls import TlsStream
@@ -54,7 +55,7 @@ class World:
         self.counters = counters
         self.tallies = Tallies()
         self.descriptors = DescriptorShare(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        self.pump = Pump(self._crashed, self.tallies.publish)
+        self.pump = Pump(self._crashed, self._pause)
         self.handshakes = 0
         self.channels: set[Channel] = set()
         self.orphans: set[ChannelSeat] = set()
@@ -74,6 +75,13 @@ class World:
         self._binds: dict[int, tuple[Bind, Frontend]] = {}
         self._tls: dict[int, BindTls] = {}
         self._build()
+        self.standing = Standing(self)
+        self.standing.follow()
+
+    def _pause(self) -> None:
+        """Before and after the pump sleeps: tell what was counted, hear what the master says of servers."""
+        self.tallies.publish()
+        self.standing.follow()
 
     # --- building ------------------------------------------------------------------------------------------------
 

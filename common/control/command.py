@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "ctl": "common.control.ctl",
     "demo": "common.control.demo",
     "fmt": "common.control.fmt",
+    "reason": "common.control.operator_reason",
 }
 EXIT_USAGE = 1
 EXIT_UNREADABLE_CONDITION = 2

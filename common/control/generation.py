@@ -17,6 +17,7 @@ import trio
 from common.control.console import Console
 from common.control.listeners import Bound, Listeners
 from common.control.member import Member
+from common.control.operator_statistics import Statistics
 from common.errors import UsherError
 from common.model import AddressKind, Config
 from common.net.listener import open_channel
@@ -57,11 +58,13 @@ class Blueprint:
 
 
 class Generation:
-    """number counts from 1. Make it (sockets open, OSError or ListenError if they cannot), `start` it, stop it, `close` it."""
+    """number counts from 1; earlier: the counters of the generation before it.
+
+    Make it (sockets open, OSError or ListenError if they cannot), `start` it, stop it, `close` it."""
 
     __slots__ = ("_channels", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names", "counters", "members", "number")
 
-    def __init__(self, blueprint: Blueprint, number: int, listeners: Listeners) -> None:
+    def __init__(self, blueprint: Blueprint, number: int, listeners: Listeners, earlier: Counters | None = None) -> None:
         self.blueprint = blueprint
         self.number = number
         self.members: list[Member] = []
@@ -76,6 +79,7 @@ class Generation:
                 if process.handover:
                     self._channels[process.number] = open_channel(self.channel_names[process.number])
             self._counters_fd, self.counters = shared_counters.create(blueprint.config, len(blueprint.plan.processes))
+            Statistics.prepare(self.counters, blueprint.config, number, earlier)
         except BaseException:
             self.close()
             raise

@@ -22,6 +22,7 @@ from common.control.console import Console
 from common.control.generation import Blueprint, Generation, StartError
 from common.control.listeners import Listeners
 from common.errors import UsherError
+from common.observe.counters import Counters
 from common.process import notify
 from common.process.spawner import Spawner
 
@@ -157,7 +158,7 @@ class Master:
                 return f"the service is {self.life.value}"
             notify.reloading()
             try:
-                generation = Generation(self._read(), self._number + 1, self._listeners)
+                generation = Generation(self._read(), self._number + 1, self._listeners, self._earlier_counters())
                 await self._begin(generation)
             except (UsherError, OSError) as error:
                 self._console.alert(f"reload failed, generation {self._number} goes on:\n{error}")
@@ -170,6 +171,10 @@ class Master:
             for old in self.generations[:-1]:
                 self._nursery.start_soon(self._drain, old)
             return ""
+
+    def _earlier_counters(self) -> Counters | None:
+        """Of the generation that serves: its states of servers are handed on."""
+        return self.generations[-1].counters if self.generations else None
 
     def status(self) -> str:
         """One line for the service manager."""

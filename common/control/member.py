@@ -43,7 +43,7 @@ class State(Enum):
 class _Life:
     """One process of a member, from its start to its end."""
 
-    __slots__ = ("control", "ended", "listened", "process", "ready", "replies", "spawning", "words")
+    __slots__ = ("control", "listened", "process", "ready", "replies", "spawning", "words")
 
     def __init__(self, control: ControlChannel) -> None:
         self.control = control
@@ -52,7 +52,6 @@ class _Life:
         self.ready = trio.Event()
         self.listened = trio.Event()  # everything it said was heard
         self.words = ""  # why it ends, if it said so
-        self.ended = Ended(None)
         self.replies: dict[int, tuple[trio.Event, list[str]]] = {}
 
 
@@ -99,44 +98,47 @@ class Member:
         """Run the process, again and again when it dies, until it is stopped. A first start that fails is the last."""
         while not self._stop.is_set():
             self.state = State.STARTING
-            life = await self._one_life()
+            ended = await self._one_life()
             if not self.ready:
                 break
-            if not self._stop.is_set() and life.ended.code in _GROUP_SIGNALS:
+            if not self._stop.is_set() and ended.code in _GROUP_SIGNALS:
                 with trio.move_on_after(WORD_WAIT_S):
                     await self._stop.wait()
             if not self._stop.is_set():
                 await self._pause(self.restarts.died(trio.current_time()))
-            elif self._soft and life.ended.code:
+            elif self._soft and ended.code:
                 self._console.warning(f"{self.title} {self.reason} before its last session ended")
         self.state = State.ENDED
         self.started.set()
         self.over.set()
 
-    async def _one_life(self) -> _Life:
-        ours, theirs = ControlChannel.pair()
-        life = self._life = _Life(ours)
+    async def _one_life(self) -> Ended:
+        life: _Life | None = None
         try:
+            ours, theirs = ControlChannel.pair()
+            life = self._life = _Life(ours)
             with theirs, life.spawning:
                 life.process = await self._spawner.spawn(self._entry, self.launch, {**self.fds, CONTROL: theirs.fileno()})
             if life.process is None:
-                return life
+                return Ended(None)  # stopped before it started
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._listen, life)
                 nursery.start_soon(self._watch_start, life)
-                life.ended = await life.process.wait()
+                ended = await life.process.wait()
                 with trio.move_on_after(LAST_WORDS_WAIT_S):
                     await life.listened.wait()
                 nursery.cancel_scope.cancel()
-            self.reason = f"({life.process.pid}) {life.ended}" + (f": {life.words}" if life.words else "")
+            self.reason = f"({life.process.pid}) {ended}" + (f": {life.words}" if life.words else "")
+            return ended
         except (SpawnError, OSError) as error:
             self.reason = f"cannot be started: {error}"
+            return Ended(None)
         finally:
-            ours.close()
-            self._life = None
-            for replied, _parts in life.replies.values():
-                replied.set()
-        return life
+            if life:
+                self._life = None
+                life.control.close()
+                for replied, _parts in life.replies.values():
+                    replied.set()
 
     async def _listen(self, life: _Life) -> None:
         while (message := await life.control.receive()) is not None:

@@ -170,13 +170,17 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
     import trio
 
     from common.control.master import Master
+    from common.control.operator import Operator
     from common.control.service_log import ServiceLog
     from common.process.spawner import Spawner
 
     log = ServiceLog(console, os.getpid())
+    operators: list[Operator] = []
 
     def serving(generation: Generation) -> None:
         log.open(generation.blueprint.config.globals)
+        for operator in operators:
+            operator.serving(generation)
         if generation is not first:
             return
         daemon.release(options.finish, options.terminate)
@@ -187,8 +191,13 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
 
     async def main() -> int:
         spawner = Spawner(channel, zygote_pid, imports(blueprint), console.warning)
-        tasks = [lambda _master: log.drain(), *service.tasks]
+
+        async def serve_operators(_master: Master) -> None:
+            await operators[0].run()
+
+        tasks = [lambda _master: log.drain(), serve_operators, *service.tasks]
         master = Master(spawner, listeners, console, lambda: prepare(service, console), serving, tasks)
+        operators.append(Operator(master, console, options.master_socket or ""))
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
 

@@ -80,7 +80,7 @@ class Pump:
     """Drives strands. `now` is the monotonic time of this turn, in seconds; read it instead of the clock.
 
     on_crash(strand, error) hears of a strand that ended with an exception other than the ones above. on_pause() is called
-    before the pump sleeps, and at least every TRIO_EVERY_S while it is busy.
+    before and after the pump sleeps, and at least every TRIO_EVERY_S while it is busy.
     """
 
     __slots__ = (
@@ -242,6 +242,7 @@ class Pump:
                 with trio.CancelScope(deadline=self._next_deadline()) as self._scope:
                     await trio.lowlevel.wait_readable(fd)
                 self._scope = None
+                self.on_pause()
             else:
                 await trio.lowlevel.checkpoint()
             until = time.monotonic() + TRIO_EVERY_S
