@@ -23,9 +23,37 @@ def check_references(state: State) -> None:
         for server in draft.proxy.servers:
             _server(state, draft, server)
     _tables(state)
+    _profiles(state)
+    _stored_certificates(state)
     for name, resolvers in state.config.resolvers.items():
         if not resolvers.nameservers and not resolvers.parse_resolv_conf:
             state.warn_at(Place(), f"resolvers '{name}' has no nameservers configured!", slug="no-nameserver", whole=True)
+
+
+def _profiles(state: State) -> None:
+    """Log targets name log-profile sections."""
+    targets = [*state.config.globals.logs, *(target for draft in state.proxies for target in draft.proxy.logs)]
+    for target in targets:
+        if target.profile and target.profile not in state.config.log_profiles:
+            near = did_you_mean(target.profile, state.config.log_profiles, otherwise=".")
+            hint = f"Add a section 'log-profile {target.profile}'."
+            state.alert_at(target.place, f"log : unknown log-profile '{target.profile}'{near}", hint, "unknown-log-profile")
+
+
+def _stored_certificates(state: State) -> None:
+    """`crt @STORE/NAME` names an alias or a file of a crt-store."""
+    for draft in state.proxies:
+        for bind in draft.proxy.binds:
+            for path in bind.tls.certificates if bind.tls else ():
+                if path.startswith("@") and not _stored(state, path):
+                    stores = [f"@{store}/{one.alias or one.certificate}" for store, held in state.config.crt_stores.items() for one in held]
+                    near = did_you_mean(path, stores, otherwise=".")
+                    state.alert_at(bind.place, f"unable to find certificate '{path}' in any crt-store{near}", slug="unknown-certificate")
+
+
+def _stored(state: State, path: str) -> bool:
+    store, _, name = path[1:].partition("/")
+    return any(name in (one.alias, one.certificate) for one in state.config.crt_stores.get(store, ()))
 
 
 def _backends(state: State, draft: ProxyDraft) -> None:

@@ -24,6 +24,7 @@ def settle(state: State) -> None:
         config.globals.workers = state.options.workers
     settle_userlists(state)
     _proxy_ids(state)
+    _guids(state)
     bind_ids = count()
     for draft in state.proxies:
         _settle_proxy(state, draft, bind_ids)
@@ -74,6 +75,18 @@ def _proxy_ids(state: State) -> None:
     for draft in state.proxies:
         if not draft.proxy.id:
             draft.proxy.id = next(numbers)
+
+
+def _guids(state: State) -> None:
+    """`guid` of proxies and servers: one name space."""
+    used: dict[str, Place] = {}
+    named = [(draft.proxy.guid, draft.given.get("guid", draft.proxy.place)) for draft in state.proxies]
+    named += [(one.server.guid, one.server.place) for draft in state.proxies for one in draft.servers]
+    for guid, place in named:
+        other = used.setdefault(guid, place) if guid else place
+        if other is not place:
+            message = f"'guid' : '{guid}' is already used at {other.file}:{other.line}."
+            state.alert_at(place, message, "Choose another name.", "duplicate-name")
 
 
 def _server_ids(state: State, proxy: Proxy) -> None:

@@ -15,6 +15,7 @@ from common.config import values
 from common.config.address import PEER, AddressError, Form, Ports, parse_address
 from common.config.draft import Scope, State
 from common.config.error_words import error_path, error_status
+from common.config.expressions import check_format
 from common.config.keywords import Section
 from common.config.log_target import LOG_STEPS
 from common.config.proxy_words import SectionParser
@@ -275,6 +276,7 @@ def profile_step(scope: Scope, statement: Statement) -> None:
             drop = True
         elif name in formats:
             formats[name] = words.required("a log-format")
+            check_format(scope, statement, words.position - 1)
         else:
             raise words.fault(f"'on {step}' : unknown keyword '{name}', expects 'drop', 'format' and 'sd'")
     scope.state.config.log_profiles[scope.name].steps[step] = LogStep(drop, formats["format"], formats["sd"])

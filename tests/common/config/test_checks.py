@@ -31,6 +31,7 @@ QUIET = [
     ("one server with a weight", "listen a\n bind :1\n server a 192.0.2.1:80 weight 0\n server b 192.0.2.1:81\n"),
     ("a check on another port", "listen a\n bind :1\n server a 192.0.2.1 check port 80\n"),
     ("a check whose steps name the port", "listen a\n bind :1\n option tcp-check\n tcp-check connect port 80\n server a 192.0.2.1 check\n"),
+    ("a stored certificate", "crt-store\n load crt y alias z\ncrt-store web\n load crt a\nlisten a\n bind :1 ssl crt @/z crt @web/a\n"),
     ("tracking over two steps", "backend b\n server a 192.0.2.1:1 check\n server b 192.0.2.1:2 track a\n server c 192.0.2.1:3 track b/b\n"),
     ("a use_backend with a condition before another", "frontend f\n bind :1\n use_backend b if TRUE\n use_backend b\nbackend b\n"),
 ]
@@ -76,6 +77,10 @@ FOUND = [
     ("listen a\n bind :1\n server a 192.0.2.1:80 weight 0\n", [("notice", "weight-zero")]),
     ("backend b\n server a 192.0.2.1:80\n", [("notice", "unused-backend")]),
     ("frontend f\n bind :1\n acl TRUE src 192.0.2.1\n", [("notice", "shadowing-acl")]),
+    ("listen a\n bind :1\n log 127.0.0.1 profile p local0\n", [("alert", "unknown-log-profile")]),
+    ("log-profile p\n on error format %nope\n", [("alert", "bad-expression")]),
+    ("listen a\n bind :1 ssl crt @web/x\ncrt-store web\n load crt y alias z\n", [("alert", "unknown-certificate")]),
+    ("listen a\n guid x\n bind :1\n server s 192.0.2.1:1 guid x\n", [("alert", "duplicate-name")]),
     ("listen a\n bind :1 crt x\n", [("warning", "certificate-without-ssl")]),
     ("listen a\n bind :1 ssl\n", [("alert", "no-certificate")]),
 ]
