@@ -61,16 +61,20 @@ class Flow:
         *tiers: tuple[Program, str],
         arguments: tuple[str, ...] = (),
         before_exec: Callable[[], None] | None = None,
+        until_ready: bool = True,
     ) -> None:
+        """until_ready: start() waits for the program's own word that it is ready, not only for its sockets."""
         self.folder = folder
         self.places = Places(folder)
         self.tiers = tiers
         self.arguments = arguments
         self.before_exec = before_exec
+        self.until_ready = until_ready
         self.instances: list[Instance] = []
         self.refused: dict[str, str] = {}  # block of the configuration -> what the program says against it
         self.end_signal: int = signal.SIGTERM
         self._clients: list[Peer] = []
+        self._ready = 0  # how many instances have said so
         self._awaited: tuple[set[int], set[str]] = (set(), set())
 
     @property
@@ -173,3 +177,8 @@ class Flow:
             {name for name in names_now - names if name.lstrip("@") in filled},
         )
         self._awaited = ports_now, names_now
+        if self.until_ready:
+            for started in self.instances[self._ready :]:
+                if started.program.notifies:
+                    started.wait_ready()
+            self._ready = len(self.instances)

@@ -101,7 +101,8 @@ class Peer:
         return "more" if data else "eof"
 
     def half_close(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the program has closed already
+            self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.socket.close()
@@ -172,6 +173,8 @@ def refuses(address: Address) -> bool:
         connect(address, deadline_s=1.0).reset()
     except (ConnectionRefusedError, FileNotFoundError):
         return True
+    except ConnectionResetError:
+        pass  # it was in the backlog of a listener that went away just then
     return False
 
 

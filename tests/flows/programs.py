@@ -15,6 +15,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -35,6 +36,7 @@ _marks = count(1)
 class Program:
     """How a program is started (command, configuration file, after) and what it says when it is told to end.
 
+    notifies: it tells NOTIFY_SOCKET when it is ready, which is later than when the kernel shows its sockets.
     codes_after: exit codes that a stop by this signal may give; HAProxy in the foreground dies of SIGTERM by default.
     """
 
@@ -43,6 +45,7 @@ class Program:
     package: str = ""
     after: tuple[str, ...] = ()
     codes_after: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    notifies: bool = False
 
     def available(self) -> bool:
         return bool(self.command[0] == sys.executable or shutil.which(self.command[0]))
@@ -61,6 +64,7 @@ USHER = Program(
     "usher",
     (*shlex.split(os.environ.get("USHER_COMMAND", f"{sys.executable} -m common.control.command")), "-f"),
     codes_after=((signal.SIGTERM, (0, 143, -signal.SIGTERM)), (signal.SIGINT, (0, 130, -signal.SIGINT))),
+    notifies=True,
 )
 
 
@@ -68,7 +72,7 @@ def usher_tier(name: str, *after: str) -> Program:
     """One tier alone: `usher-dispatcher` or `usher-worker`, however the source is installed."""
     module = name.removeprefix("usher-")
     call = f"import sys; from {module}.main import main; sys.exit(main())"
-    return Program(name, (sys.executable, "-c", call, "-f"), after=after, codes_after=USHER.codes_after)
+    return Program(name, (sys.executable, "-c", call, "-f"), after=after, codes_after=USHER.codes_after, notifies=True)
 
 
 BY_NAME = {program.name: program for program in (HAPROXY, USHER)}
@@ -89,13 +93,15 @@ class Instance:
         self.program = program
         self.mark = f"{os.getpid()}-{next(_marks)}"
         self._output: list[bytes] = []
+        self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notices.bind(f"\0usher-flow-{self.mark}")
         self.process = subprocess.Popen(
             [*program.command, *([str(config)] if config else []), *program.after, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=source_root(),
-            env=os.environ | {_MARK: self.mark},
+            env=os.environ | {_MARK: self.mark, "NOTIFY_SOCKET": f"@usher-flow-{self.mark}"},
             pass_fds=pass_fds,
             start_new_session=True,
             preexec_fn=before_exec,
@@ -144,6 +150,16 @@ class Instance:
 
         eventually(ready, f"{self.program.name} listens on {ports} {names}", deadline_s=deadline_s)
 
+    def wait_ready(self, *, deadline_s: float = STOP_S) -> None:
+        """Waits until the program says that all of it is ready."""
+        said = b""
+        self._notices.settimeout(deadline_s)
+        while b"READY=1" not in said:
+            try:
+                said += self._notices.recv(4096) + b"\n"
+            except TimeoutError:
+                raise AssertionError(f"{self.program.name} is not ready after {deadline_s} s:\n{self.output}") from None
+
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -182,6 +198,7 @@ class Instance:
         self._reader.join(STOP_S)
         assert self.process.stdout
         self.process.stdout.close()
+        self._notices.close()
 
     def _read_output(self) -> None:
         assert self.process.stdout

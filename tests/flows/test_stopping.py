@@ -114,7 +114,8 @@ def test_second_soft_stop_changes_nothing(flow: Flow) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=["SIGTERM", "SIGINT", "SIGUSR1"])
-def test_signal_during_the_start_is_obeyed(flow: Flow, number: int) -> None:
-    """The harness returns as soon as the kernel shows the listening socket: processes may still be on their way."""
-    flow.end_signal = number
-    flow.instance.stop(number)
+def test_signal_during_the_start_is_obeyed(program: Program, tmp_path: Path, number: int) -> None:
+    """As soon as the kernel shows the listening socket: processes of the program may still be on their way."""
+    with Flow(tmp_path, (program, _CONFIGURATION), until_ready=False) as flow:
+        flow.end_signal = number
+        flow.instance.stop(number)
