@@ -33,6 +33,7 @@ EXIT_UNREADABLE_CONDITION = 2
 def main(argv: Sequence[str] | None = None, role: str = "") -> int:
     """Run the command and return its exit code. role: DISPATCHER or WORKER for the commands that run one tier alone."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _hold_standard_fds()
     try:
         if words and words[0] in SUBCOMMANDS and not role:
             return int(importlib.import_module(SUBCOMMANDS[words[0]]).main(words[1:]))
@@ -112,6 +113,15 @@ def _tell(options: Options, role: str) -> int:
 
         write(1, version.details() if options.build else version.line())
     return 0
+
+
+def _hold_standard_fds() -> None:
+    """Whoever starts us with a standard stream closed must not see a socket of ours in its place."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
 
 
 def _program(role: str) -> str:

@@ -207,10 +207,18 @@ class Spawner:
                 return
             await link.close()
             self._report(f"zygote ({link.zygote.pid}) was lost; another one is started for processes to come")
-            await trio.sleep(ZYGOTE_AGAIN_S)
-            self._link = _Link(*zygote.start_by_exec())
+            self._link = await self._another()
             self._again.set()
             self._again = trio.Event()
+
+    async def _another(self) -> _Link:
+        """Another zygote, as soon as the machine can bear one."""
+        while True:
+            await trio.sleep(ZYGOTE_AGAIN_S)
+            try:
+                return _Link(*zygote.start_by_exec())
+            except OSError as error:
+                self._report(f"no zygote can be started ({error.strerror}); trying again")
 
     async def spawn(self, entry: str, launch: Launch, fds: dict[str, int]) -> Spawned:
         """Start `entry` ("module:function") in a process of its own, which gets these descriptors under these names.

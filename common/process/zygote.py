@@ -59,8 +59,7 @@ class Job:
 def start_by_fork() -> tuple[socket.socket, int]:
     """(the master's end of the channel, pid). For a process that has no threads and runs no event loop."""
     ours, theirs = _pair()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()  # or the child would write it once more
     pid = os.fork()
     if pid == 0:
         ours.detach()  # or its finaliser would one day close a number that by then is someone else's
@@ -128,9 +127,7 @@ def run(job: Job) -> int:
             traceback.print_exc()
         return EXIT_BROKEN
     finally:
-        with contextlib.suppress(OSError, ValueError):  # whoever read them may be gone
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
 
 
 def resolve(name: str) -> Callable[..., Any] | None:
@@ -234,6 +231,13 @@ class _Zygote:
         self._channel.detach()
         _keep_only([job.payload_fd, *job.fds])
         _default_signals()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # whoever reads it may be gone
+            if stream is not None:  # as it is when the descriptor was closed at the start
+                stream.flush()
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

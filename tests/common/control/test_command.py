@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from common.control import command
+from tests.common.control.running import ROOT
 
 GOOD = """
 defaults
@@ -118,3 +122,10 @@ def test_build_options_name_what_it_runs_with(capfd: pytest.CaptureFixture[str])
 def test_a_tiers_own_command_has_its_own_name(role: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert command.main_of_tier(role, ["-zz"]) == 1
     assert capfd.readouterr().err.startswith(f"usher-{role}: unknown option '-zz'\nUsage : usher-{role} ")
+
+
+def test_closed_standard_streams_are_no_fault(folder: Path) -> None:
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from common.control.command import main; "
+    script += 'sys.exit(main(["-c", "-f", "good.cfg"]))'
+    shell = f'exec {shlex.quote(sys.executable)} -c "$0" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", shell, script], check=False).returncode == 0
