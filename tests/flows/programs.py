@@ -71,7 +71,7 @@ USHER = Program(
 def usher_tier(name: str, *after: str) -> Program:
     """One tier alone: `usher-dispatcher` or `usher-worker`, however the source is installed."""
     module = name.removeprefix("usher-")
-    call = f"import sys; from {module}.main import main; sys.exit(main())"
+    call = f"import sys; from common.control.command import {module}; sys.exit({module}())"
     return Program(name, (sys.executable, "-c", call, "-f"), after=after, codes_after=USHER.codes_after, notifies=True)
 
 
