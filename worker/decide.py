@@ -17,6 +17,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from common.net.pump import DeadlinePassed
+from common.net.relay import Flow
 from common.net.stream import Stream
 from common.observe import fields as f
 from worker.cut import Cut
@@ -27,7 +28,7 @@ from worker.http.editor import clean_value
 from worker.http.framing import NO_BODY
 from worker.http.head import Limits
 from worker.route.evaluate import WAIT, CompiledRules, evaluate, inspect
-from worker.route.verdicts import ALLOW, AwaitBody, Cause, CloseServer, Delay, Drop, Reject, Respond, SwitchToHttp, Verdict, Wait
+from worker.route.verdicts import ALLOW, AwaitBody, Cause, CloseServer, Delay, Drop, Refuse, Reject, Respond, SwitchToHttp, Verdict, Wait
 from worker.steps import Step
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def admit(session: Session, rules: CompiledRules) -> bool:
     if found is None or found[1] is ALLOW:
         return True
     frontend = session.proxy
-    frontend.tally.words[f.DCON if rules is frontend.rules.tcp_connection else f.DSES] += 1
+    is_early = rules is frontend.rules.tcp_connection
+    frontend.tally.words[f.DCON if is_early else f.DSES] += 1
     frontend.tally.touch()
     verdict = found[1]
     if isinstance(verdict, Drop):
         vanish(session.stream, verdict.ttl)
-    else:
-        session.stream.abort()
+    elif is_early:
+        session.stream.abort()  # one reset, and nothing of the connection is left on either side
     return False
 
 
@@ -110,12 +112,15 @@ async def _obey(exchange: Exchange, verdict: Verdict) -> None:
     """A verdict that is no answer: wait, or raise Cut."""
     pump = exchange.world.pump
     if isinstance(verdict, AwaitBody):
-        await _wait_for_body(exchange, pump.now + verdict.time_s, verdict.at_least_bytes)
+        if not await _wait_for_body(exchange, pump.now + verdict.time_s, verdict.at_least_bytes):
+            raise Cut(b"cR", 408, "client_timeout_in_body")
     elif isinstance(verdict, Wait):
         await _sleep(exchange, pump.now + verdict.time_s)
     elif isinstance(verdict, Drop):
         vanish(exchange.stream, verdict.ttl)
         raise Cut(b"PR", 0, "dropped_by_rule")
+    elif isinstance(verdict, Refuse):
+        raise Cut(b"PR", verdict.status, "refused_by_rule")
     elif isinstance(verdict, Reject):
         raise Cut(b"PR", 0, "rejected_by_rule")
 
@@ -123,8 +128,10 @@ async def _obey(exchange: Exchange, verdict: Verdict) -> None:
 def answered(exchange: Exchange, verdict: Respond, phase: bytes = b"R") -> Answer:
     """A rule answers: note why, count it."""
     cause = verdict.cause
-    exchange.termination = cause.value + phase
+    exchange.termination = cause.letter + phase
     exchange.slug = _SLUGS[cause]
+    if phase == b"H":
+        exchange.response_at = None  # the server's response was not used: logs give no time for it
     words = exchange.frontend.tally.words
     if cause is Cause.SERVED:
         words[f.INTERCEPTED] += 1
@@ -134,6 +141,7 @@ def answered(exchange: Exchange, verdict: Respond, phase: bytes = b"R") -> Answe
             (exchange.leased or exchange.routed).tally.words[f.DREQ if phase != b"H" else f.DRESP] += 1
     else:
         words[f.EINT] += 1
+    exchange.frontend.tally.touch()
     return verdict.answer
 
 
@@ -152,11 +160,16 @@ async def _tarpit(exchange: Exchange, verdict: Delay) -> Answer:
 
 
 async def _sleep(exchange: Exchange, deadline: float) -> None:
-    """Until the deadline, or until the client closes."""
+    """Until the deadline. A client that closes its side may still wait for an answer (unless `option abortonclose`); one that
+    resets the connection does not: raises OSError."""
     stream = exchange.stream
+    impatient = "abortonclose" in exchange.frontend.model.options
     try:
-        while not stream.ended:
+        while not (impatient and stream.ended):
             await stream.readable(deadline)
+            error = stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                raise OSError(error, "client gone")
     except DeadlinePassed:
         pass
 
@@ -189,7 +202,7 @@ async def _buffer_request(exchange: Exchange) -> None:
     started = exchange.first_byte_at if exchange.first_byte_at is not None else exchange.started_at
     deadline = started + exchange.frontend.request_s
     if not await _wait_for_body(exchange, deadline, 0):
-        raise Cut(b"cD", 408, "client_timeout_in_body")
+        raise Cut(b"cR", 408, "client_timeout_in_body")
 
 
 async def _wait_for_body(exchange: Exchange, deadline: float, at_least_bytes: int) -> bool:
@@ -208,12 +221,13 @@ async def _wait_for_body(exchange: Exchange, deadline: float, at_least_bytes: in
         if head.expect_continue and not asked and not exchange.client_buffer:
             asked = True
             await stream.send(_CONTINUE, deadline)
+            exchange.edit_request().del_header(b"Expect")  # the server need not say it again
         try:
             data = await stream.recv(limit - len(exchange.client_buffer), deadline)
         except DeadlinePassed:
             return False
         if not data:
-            raise Cut(b"CD", 400, "client_closed_in_body")
+            raise Cut(b"CR", 0, "client_closed_in_body")
         exchange.client_buffer += data
 
 
@@ -253,8 +267,7 @@ async def tcp(exchange: Exchange) -> Backend | None:
 async def _inspect(exchange: Exchange, rules: Rules) -> bool:
     """Keep what the client sends until the rules know, or the inspection delay is over. False: switch to HTTP. Raises Cut, OSError."""
     pump, stream = exchange.world.pump, exchange.stream
-    deadline = pump.now + rules.inspect_request_s
-    client_deadline = pump.now + exchange.frontend.client_s
+    deadline = pump.now + min(rules.inspect_request_s, exchange.frontend.client_s)
     limit = Limits.of(exchange.world.config.globals).head_bytes_max
     exchange.inspection_final = False
     if not exchange.client_buffer:
@@ -267,10 +280,8 @@ async def _inspect(exchange: Exchange, rules: Rules) -> bool:
             break
         try:
             while not _receive(exchange, limit):
-                await stream.readable(min(deadline, client_deadline))
+                await stream.readable(deadline)
         except DeadlinePassed:
-            if client_deadline < deadline:
-                raise Cut(b"cR", 0, "client_timeout") from None
             exchange.inspection_final = True
     exchange.inspection_final = True
     if isinstance(verdict, SwitchToHttp):
@@ -294,6 +305,48 @@ def _receive(exchange: Exchange, limit: int) -> bool:
     else:
         exchange.inspection_final = True
     return True
+
+
+async def tcp_response(exchange: Exchange, backend: Backend, up: Flow, down: Flow) -> None:
+    """Mode tcp: keep what the server sends until the rules know, or the inspection delay is over; what the client sends goes on.
+
+    What is kept goes into `down`. Raises Cut, OSError.
+    """
+    pump, server = exchange.world.pump, down.source
+    rules = backend.rules
+    deadline = pump.now + min(rules.inspect_response_s, backend.server_s)
+    limit = Limits.of(exchange.world.config.globals).head_bytes_max
+    exchange.inspection_final = False
+    while True:
+        up.step()
+        _receive_response(exchange, server, limit)
+        if pump.now >= deadline or len(exchange.response_buffer) >= limit:
+            exchange.inspection_final = True
+        verdict = inspect(rules.tcp_response, exchange)
+        if verdict is not WAIT:
+            break
+        if up.done:
+            up.target.shutdown_write()
+        readers = (server,) if up.waiting or up.done else (server, up.source)
+        try:
+            await pump.wait_any(readers, (up.target,) if up.waiting else (), deadline)
+        except DeadlinePassed:
+            exchange.inspection_final = True
+    exchange.inspection_final = True
+    down.held, exchange.response_buffer = exchange.response_buffer, b""
+    if isinstance(verdict, CloseServer):
+        down.limit = 0
+        up.limit = 0
+    _response_content(exchange, verdict)
+
+
+def _receive_response(exchange: Exchange, server: Stream, limit: int) -> None:
+    """Add what the server has sent to the buffer. Raises OSError."""
+    data = server.recv_now(limit - len(exchange.response_buffer))
+    if data:
+        exchange.response_buffer += data
+    elif data is not None:
+        exchange.inspection_final = True
 
 
 # --- responses ---------------------------------------------------------------------------------------------------------
@@ -364,7 +417,7 @@ def _response_content(exchange: Exchange, verdict: object) -> None:
         raise Cut(b"PH", 0, "dropped_by_rule")
     if isinstance(verdict, Reject):
         exchange.frontend.tally.words[f.DRESP] += 1
-        raise Cut(b"PH", 502, "response_rejected_by_rule")
+        raise Cut(b"PD", 0, "response_rejected_by_rule")
     if isinstance(verdict, CloseServer):
         exchange.closes_server = True
 

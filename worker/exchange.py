@@ -26,7 +26,7 @@ from worker.body import Body, request_body, response_body
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.cut import Cut
 from worker.facts import ExchangeFacts
-from worker.http.answers import Answer
+from worker.http.answers import CLOSING, Answer
 from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
 from worker.http.head import Request, Response
 from worker.http.rewrite import body_to_client, request_head, response_head
@@ -159,6 +159,8 @@ class Exchange(ExchangeFacts):
             head = request.forwarded or request_head(request)
         else:
             head = request_head(self.request_editor or request, backend.added_fields(self), close=backend.closes_server)
+            if self.request_editor is not None and len(head) > self.world.config.globals.bufsize:
+                raise Cut(b"PR", 500, "head_too_big_after_rules")
         body: Body | None = None
         data = b""
         try:
@@ -421,7 +423,7 @@ class Exchange(ExchangeFacts):
     def _return_connection(self, connection: ServerConnection, response: Response, leftover: bytes) -> None:
         """The server's connection goes back to its book, or is closed when it cannot carry another request."""
         self.connection = None
-        if leftover or self.unfinished is not None or not response.keep_alive or response.body is CLOSE_BODY:
+        if leftover or self.closes_server or self.unfinished is not None or not response.keep_alive or response.body is CLOSE_BODY:
             connection.server.drop(connection)
         else:
             connection.server.give_back(connection, response, self)
@@ -433,12 +435,15 @@ class Exchange(ExchangeFacts):
 
     # --- answers of our own ------------------------------------------------------------------------------------------
 
-    async def _answer(self, answer: Answer) -> bool:
-        """Send an answer of ours. True: the client's connection may go on, which needs the request's body to be out of the way."""
+    async def _answer(self, answer: Answer, *, closes: bool = False) -> bool:
+        """Send an answer of ours. True: the client's connection may go on, which needs the request's body to be out of the way.
+
+        closes: it may not, whatever the answer.
+        """
         if answer.silent:
             return False
         request = self.head
-        keep = request is not None and request.keep_alive and not answer.closes and self._skip_body(request)
+        keep = request is not None and request.keep_alive and not answer.closes and not closes and self._skip_body(request)
         keep = keep and not self.frontend.closes_client and not self.session.stop_after
         self.status = answer.status
         self.response_head = answer.response()
@@ -449,6 +454,7 @@ class Exchange(ExchangeFacts):
             if self.response_editor is not None:
                 head = self.response_editor.forwarded
                 self.status = self.response_editor.status
+                keep = keep and not self.response_editor.closes
         version = request.version if request is not None else 11
         is_head = request is not None and request.method == b"HEAD"
         data = answer.render(version, keep=keep, head_only=is_head, head=head)
@@ -478,7 +484,7 @@ class Exchange(ExchangeFacts):
         if self.response_started or not cut.status:
             return False
         try:
-            return await self._answer(self.error_answer(cut.status))
+            return await self._answer(self.error_answer(cut.status), closes=cut.status in CLOSING)
         except (OSError, DeadlinePassed, Ended):
             return False
 

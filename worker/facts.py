@@ -15,6 +15,7 @@ from common.acl.facts_tls import TlsFacts
 from common.acl.facts_world import StickEntry
 from common.acl.types import Variables
 from common.net.sockaddr import packed
+from common.observe.fields import WREW
 from worker.http.answers import Answer
 from worker.http.buffered import body_so_far
 from worker.http.editor import RequestEditor, ResponseEditor
@@ -365,6 +366,11 @@ class ExchangeFacts:
             self.server_socket_options = (*self.server_socket_options, (option, value))
         else:
             apply_socket_option(self.stream.sock, option, value)
+
+    def count_failed_rewriting(self) -> None:
+        tally = (self.leased or self.routed or self.frontend).tally
+        tally.words[WREW] += 1
+        tally.touch()
 
     def log_now(self, profile: str) -> None:
         """`do-log`: a line about the exchange as it is now."""

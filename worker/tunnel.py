@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 async def serve(session: Session) -> bytes | None:
     """A whole connection in mode tcp: rules, backend, server, relay, one log line. Bytes: rules say that it is HTTP, which begins so."""
     # Local: the two stories call each other.
-    from worker.exchange import Exchange
+    from worker.raw_exchange import RawExchange
 
-    exchange = session.exchange = Exchange(session, None, session.opened_at)
+    exchange = session.exchange = RawExchange(session, None, session.opened_at)
     switched = False
     try:
         try:
@@ -94,6 +94,8 @@ async def _run(exchange: Exchange, connection: ServerConnection, first_up: bytes
     down = Flow(server, client, held=first_down, splice=backend.splice_response)
     idle = idle_limits(exchange, backend)
     try:
+        if backend.rules.tcp_response and not backend.is_http:
+            await decide.tcp_response(exchange, backend, up, down)
         await relay(exchange.world.pump, client, server, up, down, idle)
     except DeadlinePassed:
         client_first = frontend.client_s <= backend.server_s

@@ -102,7 +102,7 @@ def replace_value(words: Words) -> Action:
 
 @TABLE.row("set-method", (REQUEST,), "<fmt>", "Sets the method.")
 def set_method(words: Words) -> Action:
-    return SetMethod(words.format("a method", Purpose.TARGET))
+    return SetMethod(words.format("a method", Purpose.VALUE))
 
 
 @TABLE.row("set-path set-pathq set-query set-uri", (REQUEST,), "<fmt>", "Sets a part of the target.")

@@ -26,7 +26,8 @@ _TEXTS = frozenset({Payload.STRING, Payload.LF_STRING})
 
 
 def parse_reply(words: Words, status: int, *, statuses: Sequence[str], bare_is_default: bool) -> Reply:
-    """status: unless the words say another. statuses: how that is written. bare_is_default: without more, the proxy's error page."""
+    """status: unless the words say another. statuses: how that is written. bare_is_default: without more than
+    `deny_status`, the old spelling, the proxy's error page."""
     payload, content, made, name = Payload.NONE, b"", None, ""
     content_type: bytes | None = None
     headers: list[tuple[bytes, Format]] = []
@@ -35,6 +36,7 @@ def parse_reply(words: Words, status: int, *, statuses: Sequence[str], bare_is_d
         word = words.take("a word")
         if word in statuses:
             status = words.number("the status", STATUS_MIN, STATUS_MAX)
+            customized = customized or word == "status"
             continue
         customized = True
         if word == "content-type":

@@ -77,7 +77,7 @@ def _answering(action: a.Action, environment: CompileEnvironment) -> Run:
             return lambda subject: Delay(late(subject))
         case a.Authenticate():
             challenge = compile_challenge(action)
-            return lambda subject: Respond(challenge(subject), Cause.DENIED)
+            return lambda subject: Respond(challenge(subject), Cause.SERVED)
     assert isinstance(action, a.Redirect)
     redirect = compile_redirect(action)
 

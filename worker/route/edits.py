@@ -29,7 +29,7 @@ from worker.http import url
 from worker.http.editor import Replace, RequestEditor, clean_value
 from worker.http.normalize import NORMALIZERS
 from worker.route.subject import Subject
-from worker.route.verdicts import Cause, Respond
+from worker.route.verdicts import Refuse
 
 Edit = Callable[[Subject], None]
 Run = Callable[[Subject], object]
@@ -190,14 +190,14 @@ def normalize_uri(action: NormalizeUri) -> Run:
     """A broken percent-encoding is answered with 400 where the normalizer is strict."""
     change = NORMALIZERS[action.normalizer]
 
-    def edit(subject: Subject) -> Respond | None:
+    def edit(subject: Subject) -> Refuse | None:
         request = subject.request
         if request is None:
             return None
         try:
             target = change(request.target)
         except WireError as error:
-            return Respond(subject.error_answer(error.status), Cause.DENIED)
+            return Refuse(error.status)
         if target != request.target:
             subject.edit_request().set_uri(target)
         return None

@@ -86,6 +86,7 @@ def inspect(rules: CompiledRules, subject: Subject) -> Verdict | Inspection | No
 
 def _failed(subject: Subject) -> Verdict | None:
     """Rewriting that fails ends the exchange, unless `strict-mode off`."""
+    subject.count_failed_rewriting()
     return None if subject.rewriting_is_lenient else Respond(subject.error_answer(500), Cause.FAILED)
 
 

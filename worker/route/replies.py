@@ -112,18 +112,25 @@ def _with_query(location: bytes, target: bytes) -> bytes:
 
 
 def compile_challenge(action: Authenticate) -> MakeAnswer:
-    """401, or 407 to a client that takes us for its proxy: one that sends an absolute target or Proxy-Connection."""
+    """401; under `option http-use-proxy-header` 407 to a client that takes us for its proxy."""
     realm = action.realm
 
     def answer(subject: Subject) -> Answer:
-        request = subject.request
-        by_proxy = request is not None and (request.target[:1] not in (b"/", b"*") or bool(request.values(b"proxy-connection")))
+        by_proxy = _is_proxied(subject)
         name = b"proxy-authenticate" if by_proxy else b"www-authenticate"
         page = subject.error_answer(407 if by_proxy else 401)
         kept = tuple(field for field in page.fields if field[0].lower() != name)
         return unauthorized(realm, Answer(page.status, page.reason, kept, page.body, page.silent), proxy=by_proxy)
 
     return answer
+
+
+def _is_proxied(subject: Subject) -> bool:
+    """The target names a host, and the client speaks of its connection to a proxy."""
+    frontend, request = subject.session.frontend, subject.request
+    if frontend is None or request is None or "http-use-proxy-header" not in frontend.options:
+        return False
+    return request.target[:1] not in (b"/", b"*") and bool(request.values(b"proxy-connection"))
 
 
 def _fields(headers: tuple[tuple[bytes, Format], ...], subject: Subject) -> list[tuple[bytes, bytes]]:

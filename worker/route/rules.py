@@ -57,14 +57,12 @@ class Monitor:
     failures: tuple[Condition, ...]
 
     def is_asked(self, target: bytes) -> bool:
-        """A path is compared with the path, anything else with the whole target."""
+        """A path is compared with path and query, anything else with the whole target."""
         if target == self.uri:
             return True
-        if self.uri[:1] != b"/":
+        if self.uri[:1] != b"/" or target[:1] == b"/":
             return False
-        if target[:1] != b"/":
-            target = b"/" + target.partition(b"://")[2].partition(b"/")[2]
-        return target.partition(b"?")[0] == self.uri
+        return b"/" + target.partition(b"://")[2].partition(b"/")[2] == self.uri
 
     def fails(self, facts: Facts) -> bool:
         return any(condition.test(facts) for condition in self.failures)

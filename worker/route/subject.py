@@ -55,5 +55,7 @@ class Subject(Facts, Protocol):
     def set_socket_option(self, option: str, value: int, *, to_server: bool) -> None:
         """ "mark" or "tos" of the client's connection, or of the one to the server when it comes. Failures are silent."""
 
+    def count_failed_rewriting(self) -> None: ...
+
     def log_now(self, profile: str) -> None:
         """`do-log`."""

@@ -12,11 +12,16 @@ from worker.http.answers import Answer
 
 
 class Cause(Enum):
-    """Why we answer ourselves. The value is the first termination letter (manual 8.5)."""
+    """Why we answer ourselves."""
 
-    DENIED = b"P"
-    SERVED = b"L"  # what the rule answers is what was wanted: return, redirect
-    FAILED = b"I"  # a rule could not be carried out
+    DENIED = "denied"
+    SERVED = "served"  # what the rule answers is what was wanted: return, redirect, auth
+    FAILED = "failed"  # a rule could not be carried out
+
+    @property
+    def letter(self) -> bytes:
+        """The first termination letter (manual 8.5)."""
+        return b"L" if self is Cause.SERVED else b"P"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,13 @@ class Delay(Verdict):
 @dataclass(frozen=True, slots=True)
 class Reject(Verdict):
     """Close without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(Verdict):
+    """What the client sent is at fault: the error page for this status, then close."""
+
+    status: int
 
 
 @dataclass(frozen=True, slots=True)
