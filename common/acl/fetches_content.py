@@ -48,7 +48,8 @@ def wait_end(facts: Facts) -> bool | None:
 
 def _length(buffer: Buffer) -> Getter:
     def get(facts: Facts) -> int:
-        facts.undecided = not facts.inspection_final
+        if not facts.inspection_final:
+            facts.undecided = True
         return len(buffer(facts))
 
     return get
@@ -69,7 +70,8 @@ def _payload(buffer: Buffer, offset: int, length: int) -> Getter:
     def get(facts: Facts) -> bytes | None:
         data = buffer(facts)
         if length == 0:
-            facts.undecided = not facts.inspection_final
+            if not facts.inspection_final:
+                facts.undecided = True
             return data[offset:] if len(data) >= offset else None
         if len(data) < offset + length:
             facts.undecided = True

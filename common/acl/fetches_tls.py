@@ -19,7 +19,7 @@ from common.acl.facts import Facts
 from common.acl.facts_tls import TlsFacts
 from common.acl.fetches_content import pack_numbers
 from common.acl.table import FetchTable, Getter
-from common.acl.types import SampleType
+from common.acl.types import SampleType, wrap
 from common.acl.xxhash import xxh64
 from common.errors import ExpressionError, WireError
 from common.wire import client_hello
@@ -281,5 +281,5 @@ _list_from_hello("ssl_fc_supported_versions_bin", _N, "The hello's versions, two
 _from_hello("ssl_fc_ecformats_bin", _N, "The hello's point formats, a byte each.", lambda hello: hello.point_formats)
 _from_hello("ssl_fc_protocol_hello_id", _I, "The hello's version number.", lambda hello: hello.legacy_version)
 _from_hello(
-    "ssl_fc_cipherlist_xxh", _I, "A hash (xxh64) of the hello's cipher suites.", lambda hello: xxh64(pack_numbers(hello.ciphers), 0)
+    "ssl_fc_cipherlist_xxh", _I, "A hash (xxh64) of the hello's cipher suites.", lambda hello: wrap(xxh64(pack_numbers(hello.ciphers), 0))
 )

@@ -51,4 +51,10 @@ def local_date(date: float, gmt_offset: GmtOffset) -> bytes:
 
 def local_date_ms(date: float, gmt_offset: GmtOffset) -> bytes:
     """ "22/Nov/2026:21:51:26.535"."""
-    return b"%b.%03d" % (_to_the_second(int(date) + gmt_offset(date)), date % 1 * 1000)
+    seconds, thousandths = split_ms(date)
+    return b"%b.%03d" % (_to_the_second(seconds + gmt_offset(date)), thousandths)
+
+
+def split_ms(date: float) -> tuple[int, int]:
+    """(seconds, milliseconds). By way of date * 1000, which is exact where `date % 1` is a hair below the millisecond that was meant."""
+    return divmod(int(date * 1000), 1000)

@@ -16,7 +16,7 @@ from enum import Enum
 from common.acl.facts import Facts
 from common.acl.fetches_connection import bind_id
 from common.acl.http_values import target_path
-from common.acl.log_dates import gmt_date, local_date, local_date_ms
+from common.acl.log_dates import gmt_date, local_date, local_date_ms, split_ms
 from common.units import milliseconds
 
 BAD_REQUEST = b"<BADREQ>"
@@ -268,7 +268,7 @@ _ROWS = (
     LogVariable("hs", Kind.CAPTURES, lambda facts: facts.response_captures, "captured response headers"),
     LogVariable("hsl", Kind.CAPTURES, lambda facts: facts.response_captures, "captured response headers, CLF style"),
     LogVariable("lc", _N, lambda facts: facts.log_counter, "number of the frontend's log line", hexadecimal=4),
-    LogVariable("ms", Kind.FLAGS, lambda facts: b"%03d" % (facts.session.accept_date % 1 * 1000), "accept date's milliseconds"),
+    LogVariable("ms", Kind.FLAGS, lambda facts: b"%03d" % split_ms(facts.session.accept_date)[1], "accept date's milliseconds"),
     LogVariable("pid", _N, lambda facts: facts.world.pid, "pid", hexadecimal=4),
     LogVariable("r", _S, _request_line, "request line", http=True),
     LogVariable("rc", Kind.FLAGS, _retries, 'retries, with "+" after a redispatch'),

@@ -13,6 +13,7 @@ the same for acl; configuration manual 7.1 (-f, -M, -u) and 7.3.1 (map).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -65,8 +66,11 @@ class PatternList:
         """Lets an index see all entries, now and later. Raises ExpressionError, attaching nothing, if an entry does not suit it."""
         use = _Use(index, fold, accepts)
         for entry in self.entries.values():
-            self._check_value(use, entry.key, entry.value)
-            index.add(entry, fold)
+            try:
+                self._check_value(use, entry.key, entry.value)
+                index.add(entry, fold)
+            except ExpressionError as error:
+                raise ExpressionError(f'file "{self.name}": {error}' if self.name else str(error), hint=error.hint) from None
         self._uses.append(use)
 
     def shared(self, key: str, make: Callable[[], Index], accepts: Callable[[bytes], object] | None = None) -> Index:
@@ -286,5 +290,5 @@ def parse_lines(contents: bytes, is_map: bool, name: str) -> Iterable[tuple[byte
         if not is_map:
             yield line, None
             continue
-        words = line.split(None, 1)
-        yield words[0], words[1].rstrip(b" \t") if len(words) > 1 else b""
+        key, *rest = re.split(rb"[ \t]+", line, maxsplit=1)
+        yield key, rest[0].rstrip(b" \t") if rest else b""

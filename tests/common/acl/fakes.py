@@ -16,6 +16,20 @@ from common.acl.types import SampleType, Typed
 PLACE = model.Place("usher.cfg", 1, 1)
 
 
+def proxy(name: str = "fe", *, frontend: bool = False, backend: bool = False, **fields: Any) -> model.Proxy:
+    """A listen section unless told otherwise."""
+    both = not (frontend or backend)
+    return model.Proxy(PLACE, name, frontend or both, backend or both, **fields)
+
+
+def server(name: str = "s1", **fields: Any) -> model.Server:
+    return model.Server(PLACE, name, model.Address(model.AddressKind.INET, "192.0.2.1", 80), **fields)
+
+
+def bind(**fields: Any) -> model.Bind:
+    return model.Bind(PLACE, model.Address(model.AddressKind.INET, "192.0.2.9", 443), **fields)
+
+
 class FakeMessage:
     """A head, request or response, from its fields."""
 
@@ -65,6 +79,10 @@ class FakeEntry:
             return None
         self.data[data, index] += by
         return self.data[data, index]
+
+    def set(self, data: str, value: int, index: int = 0) -> None:
+        if (data, index) in self.data:
+            self.data[data, index] = value
 
     def clear(self, data: str, index: int = 0) -> int | None:
         before = self.data.get((data, index))
@@ -185,6 +203,12 @@ class FakeExchange(AbsentExchange):
     def timeout(self, name: str) -> float | None:
         return self.timeouts.get(name)
 
+    @property
+    def request_date(self) -> float:
+        return self.session.accept_date + self.request_after
+
+    request_after: float = 0.0  # seconds from accept to the request's first byte
+
     def with_session(self, **facts: Any) -> FakeExchange:
         for name, value in facts.items():
             setattr(self.fake_session, name, value)
@@ -232,6 +256,16 @@ def reader(**files: bytes | str) -> Any:
         return contents.encode() if isinstance(contents, str) else contents
 
     return read
+
+
+def sample(text: str, exchange: FakeExchange, where: Where = Where.REQUEST, **given: Any) -> Any:
+    """An expression's value."""
+    return compile_expression(text, environment(where, **given)).get(exchange)
+
+
+def samples(text: str, exchange: FakeExchange, where: Where = Where.REQUEST, **given: Any) -> list[Any]:
+    """All occurrences, as an ACL tries them."""
+    return list(compile_expression(text, environment(where, **given)).each(exchange))
 
 
 def text_of_expression(text: str, exchange: FakeExchange | None = None) -> bytes | None:
