@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from common.config.lexer import LexError, split_line
 from common.config.options import LoadOptions
 from common.config.suggest import did_you_mean
 
@@ -62,9 +63,17 @@ def evaluate(text: str, environment: Mapping[str, str], options: LoadOptions) ->
 
 
 def evaluate_condition(text: str, environment: Mapping[str, str], options: LoadOptions) -> tuple[int, str]:
-    """For `-cc`: the exit code (0 true, 1 false, 2 cannot be read) and the message for 2, "" otherwise."""
+    """For `-cc`: the exit code (0 true, 1 false, 2 cannot be read) and the message for 2, "" otherwise.
+
+    The text is cut into words first, like a line of a file, so that quotes and variables mean what they mean there; `#` means nothing.
+    """
     try:
-        return (TRUE if evaluate(text, environment, options) else FALSE), ""
+        words = split_line(text, environment.get, comments=False)
+        if text and not words:
+            raise ConditionError(f"unparsable conditional sub-expression '{text}'")
+        return (TRUE if evaluate(" ".join(word.text for word in words), environment, options) else FALSE), ""
+    except LexError as error:
+        return FAULTY, f"Syntax Error in condition: {error.message}."
     except ConditionError as error:
         return FAULTY, f"Failed to evaluate condition: {error.message}"
 

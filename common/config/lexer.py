@@ -58,12 +58,14 @@ class LexError(Exception):
         self.hint = hint
 
 
-def split_line(line: str, lookup: Lookup) -> list[Word]:
+def split_line(line: str, lookup: Lookup, *, comments: bool = True) -> list[Word]:
     """The words of one line (without its line feed); [] for an empty line or a comment. lookup: a variable's text, or None.
+
+    comments: whether `#` starts one.
 
     Raises LexError: unmatched quotes or braces, bad escapes, bad variable names, far too many words.
     """
-    return _Splitter(line, lookup).run()
+    return _Splitter(line, lookup, comments).run()
 
 
 def decode(data: bytes) -> str:
@@ -82,10 +84,11 @@ def encode(text: str) -> bytes:
 class _Splitter:
     """The state of one pass over one line: finished words, and the pieces of the word under construction."""
 
-    __slots__ = ("at", "line", "lookup", "pieces", "size", "start", "words")
+    __slots__ = ("at", "endings", "line", "lookup", "pieces", "size", "start", "words")
 
-    def __init__(self, line: str, lookup: Lookup) -> None:
+    def __init__(self, line: str, lookup: Lookup, comments: bool) -> None:
         self.line = line
+        self.endings = "#\r\n" if comments else "\r\n"
         self.lookup = lookup
         self.words: list[Word] = []
         self.pieces: list[str] | None = None  # None: between words; [] is an empty word ("")
@@ -100,8 +103,11 @@ class _Splitter:
             if letter in _BLANKS:
                 self._finish()
                 self.at += 1
-            elif letter in "#\r\n":
+            elif letter in self.endings:
                 break
+            elif letter == "#":
+                self._put(letter)
+                self.at += 1
             elif letter == "'":
                 self._single_quoted()
             elif letter == '"':

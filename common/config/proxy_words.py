@@ -31,6 +31,15 @@ def integer(field: str, *, least: int = 0, most: int = values.INTEGER_MAX) -> Se
     return parse
 
 
+def integer_or_unset(field: str) -> SectionParser:
+    """The same where 0 means what its absence means."""
+
+    def parse(scope: Scope, statement: Statement) -> None:
+        setattr(scope.proxy, field, values.integer(statement, 0) or None)
+
+    return parse
+
+
 def text(field: str, what: str) -> SectionParser:
     def parse(scope: Scope, statement: Statement) -> None:
         setattr(scope.proxy, field, values.required(statement, 0, what))
@@ -40,7 +49,7 @@ def text(field: str, what: str) -> SectionParser:
 
 def timeout(field: str) -> SectionParser:
     def parse(scope: Scope, statement: Statement) -> None:
-        setattr(scope.proxy.timeouts, field, values.time(statement, 0))
+        setattr(scope.proxy.timeouts, field, values.time(statement, 0) or None)  # 0: no limit, as if it were not set
 
     return parse
 

@@ -83,13 +83,13 @@ def words(data: bytes) -> list[list[str]]:
     return found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_TEXT)
 def test_words_stay_the_same(text: str) -> None:
     assert words(formatted(text.encode())) == words(text.encode())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_TEXT)
 def test_formatting_twice_is_formatting_once(text: str) -> None:
     once = formatted(text.encode())

@@ -266,3 +266,8 @@ def test_default_path_cannot_mean_two_directories() -> None:
     assert [found.message for found in result.diagnostics] == [
         "'default-path' means another directory for this file than for those before."
     ]
+
+
+def test_zero_means_no_limit() -> None:
+    proxy = good("defaults\n timeout client 3s\n maxconn 5\nlisten a\n bind :1\n timeout client 0\n maxconn 0\n").proxies[0]
+    assert (proxy.timeouts.client, proxy.maxconn) == (None, None)
