@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
@@ -44,13 +44,14 @@ class Blueprint:
     """What a generation is made from.
 
     whole: the plan of all the service; plan: the part of it that this master runs (the same, unless one tier runs alone).
-    environment: as the configuration left it. entries: role -> "module:function".
+    environment: as the configuration left it. entries: role -> "module:function". imports: what the zygote loads for it.
     """
 
     config: Config
     whole: Plan
     plan: Plan
     entries: Mapping[str, str]
+    imports: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     debug: frozenset[str] = frozenset()
     reuseport: bool = True

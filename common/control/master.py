@@ -24,7 +24,8 @@ from common.control.listeners import Listeners
 from common.errors import UsherError
 from common.observe.counters import Counters
 from common.process import notify
-from common.process.spawner import Spawner
+from common.process.faults import describe
+from common.process.spawner import Spawner, SpawnError
 
 STOP_NOW = (signal.SIGTERM, signal.SIGINT)
 STOP_SOFTLY = (signal.SIGUSR1,)
@@ -94,7 +95,7 @@ class Master:
                 nursery.start_soon(self._spawner.run)
                 nursery.start_soon(self._feed_watchdog)
                 for task in self._tasks:
-                    nursery.start_soon(task, self)
+                    nursery.start_soon(self._keep, task)
                 started = await self._start_first(first)
                 if started:
                     await self._stop.wait()
@@ -110,6 +111,13 @@ class Master:
                 self._nursery.start_soon(self.stop_softly)
             elif signum in RELOAD:
                 self._nursery.start_soon(self.reload)
+
+    async def _keep(self, task: Task) -> None:
+        """A fault in what runs beside the supervision must not end the supervision."""
+        try:
+            await task(self)
+        except Exception as error:
+            self._console.alert(f"a part of the master ended by a fault of ours, the service goes on: {describe(error)}")
 
     async def _feed_watchdog(self) -> None:
         """Tell the service manager that this loop turns, if it wants to know."""
@@ -127,7 +135,7 @@ class Master:
             try:
                 await self._begin(first)
                 started = True
-            except StartError as error:
+            except (StartError, SpawnError) as error:
                 self._console.alert(str(error))
             nursery.cancel_scope.cancel()
         if started:
@@ -145,8 +153,9 @@ class Master:
         """Start a generation. Raises StartError; by then all its processes have ended."""
         self.generations.append(generation)
         try:
+            await self._spawner.load(generation.blueprint.imports)
             await generation.start(self._nursery, self._spawner, self._console, self.started_at_s)
-        except StartError:
+        except (StartError, SpawnError):
             await generation.stop_now()
             self._forget(generation)
             raise
@@ -160,9 +169,10 @@ class Master:
             try:
                 generation = Generation(self._read(), self._number + 1, self._listeners, self._earlier_counters())
                 await self._begin(generation)
-            except (UsherError, OSError) as error:
-                self._console.alert(f"reload failed, generation {self._number} goes on:\n{error}")
-                return str(error)
+            except Exception as error:  # a bug in reading a file must not end a service that works
+                reason = str(error) if isinstance(error, UsherError | OSError) else describe(error)
+                self._console.alert(f"reload failed, generation {self._number} goes on:\n{reason}")
+                return reason
             finally:
                 notify.ready(self.status())
             self._number = generation.number

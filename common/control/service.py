@@ -103,6 +103,7 @@ def prepare(service: Service, console: Console) -> Blueprint:
         reuseport=not is_on(config.globals, "noreuseport"),
         memory_bytes_max=_memory_share(options, part, console),
         entries=service.entries,
+        imports=imports(config, part, service.entries),
     )
 
 
@@ -190,7 +191,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
         service.ready()
 
     async def main() -> int:
-        spawner = Spawner(channel, zygote_pid, imports(blueprint), console.warning)
+        spawner = Spawner(channel, zygote_pid, blueprint.imports, console.warning)
 
         async def serve_operators(_master: Master) -> None:
             await operators[0].run()
@@ -209,12 +210,12 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
 
 
-def imports(blueprint: Blueprint) -> list[str]:
-    """What every zygote loads: the programs that are needed and, if anything speaks TLS, the ring of ticket contexts."""
-    roles = {process.role for process in blueprint.plan.processes}
-    modules = [entry.partition(":")[0] for role, entry in blueprint.entries.items() if role in roles]
-    binds = [bind for proxy in blueprint.config.proxies for bind in proxy.binds]
-    if WORKER in roles and blueprint.entries[WORKER] == ENTRIES[WORKER] and any(bind.tls for bind in binds):
+def imports(config: Config, part: Plan, entries: Mapping[str, str]) -> list[str]:
+    """What the zygote loads: the programs that are needed and, if anything speaks TLS, the ring of ticket contexts."""
+    roles = {process.role for process in part.processes}
+    modules = [entry.partition(":")[0] for role, entry in entries.items() if role in roles]
+    binds = [bind for proxy in config.proxies for bind in proxy.binds]
+    if WORKER in roles and entries[WORKER] == ENTRIES[WORKER] and any(bind.tls for bind in binds):
         modules.append(TICKETS)
     return modules
 

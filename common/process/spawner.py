@@ -114,6 +114,19 @@ class _Link:
         answer.pid, answer.pidfd, answer.code, answer.error = pid, pidfd, code, error
         answer.known.set()
 
+    async def load(self, names: Sequence[str]) -> None:
+        """Have it import modules and call functions. Raises SpawnError."""
+        if self.imported.is_set():
+            self.imported = trio.Event()
+        await self.send({"op": "import", "names": list(names)})
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until everything asked for is imported. Raises SpawnError if something cannot be."""
+        await self.imported.wait()
+        if self.error:
+            raise SpawnError(f"the program cannot be loaded: {self.error}")
+
     async def start(self, message: messages.Message, fds: Sequence[int]) -> Child:
         """Raises SpawnError."""
         self._number += 1
@@ -180,15 +193,16 @@ class Spawner:
     report: hears in a sentence when a zygote was lost.
     """
 
-    __slots__ = ("_again", "_closing", "_link", "_report", "imports")
+    __slots__ = ("_again", "_closing", "_imports", "_link", "_loading", "_report")
 
     def __init__(self, channel: socket.socket, pid: int, imports: Sequence[str], report: Callable[[str], None]) -> None:
         """channel, pid: of a first zygote, made before trio started (zygote.start_by_fork)."""
-        self.imports = list(imports)
+        self._imports = list(imports)
         self._report = report
         self._link = _Link(channel, pid)
         self._again = trio.Event()
         self._closing = False
+        self._loading = trio.Lock()
         become_subreaper()
 
     @property
@@ -202,7 +216,7 @@ class Spawner:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(link.serve)
                 with contextlib.suppress(SpawnError):
-                    await link.send({"op": "import", "names": self.imports})
+                    await link.load(self._imports)
             if self._closing:
                 return
             await link.close()
@@ -219,6 +233,20 @@ class Spawner:
                 return _Link(*zygote.start_by_exec())
             except OSError as error:
                 self._report(f"no zygote can be started ({error.strerror}); trying again")
+
+    async def load(self, names: Sequence[str]) -> None:
+        """Have more imported, by this zygote and every later one. Raises SpawnError."""
+        async with self._loading:
+            missing = [name for name in names if name not in self._imports]
+            if not missing:
+                return
+            link = await self._ready()
+            try:
+                await link.load(missing)
+            except SpawnError:
+                link.error = ""  # what was loaded before is as good as it was
+                raise
+            self._imports += missing
 
     async def spawn(self, entry: str, launch: Launch, fds: dict[str, int]) -> Spawned:
         """Start `entry` ("module:function") in a process of its own, which gets these descriptors under these names.
@@ -244,9 +272,7 @@ class Spawner:
             while self._link.gone.is_set():
                 await self._again.wait()
             link = self._link
-            await link.imported.wait()
-            if link.error:
-                raise SpawnError(f"the program cannot be loaded: {link.error}")
+            await link.ready()
             return link
         raise SpawnError(f"no zygote became ready within {IMPORT_WAIT_S:.0f} s")
 

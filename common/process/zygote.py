@@ -38,6 +38,7 @@ from typing import Any
 
 from common.errors import UsherError
 from common.process import affinity, messages
+from common.process.faults import describe
 from common.process.launch import CONTROL, Launch
 from common.process.limits import limit_memory
 
@@ -122,7 +123,7 @@ def run(job: Job) -> int:
         _tell(launch, str(error))
         return 1
     except BaseException as error:
-        _tell(launch, _place(error))
+        _tell(launch, describe(error))
         if "" in launch.debug:
             traceback.print_exc()
         return EXIT_BROKEN
@@ -205,7 +206,7 @@ class _Zygote:
                 if function:
                     function()
         except Exception as error:
-            return _place(error)
+            return describe(error)
         # What lives now lives for ever. Kept out of the collector's sight it is never written to, and so stays shared.
         gc.collect()
         gc.freeze()
@@ -310,10 +311,3 @@ def _tell(launch: Launch, text: str) -> None:
         return
     with contextlib.suppress(OSError):
         os.write(2, f"[ALERT]    ({launch.master_pid}) : {launch.title}: {text}\n".encode())
-
-
-def _place(error: BaseException) -> str:
-    """A bug in one line: what, and where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"

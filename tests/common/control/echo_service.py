@@ -6,6 +6,7 @@ import os
 import sys
 
 from common.control import arguments, service
+from common.control.master import Master
 
 PROGRAM = "tests.common.process.echo_program"
 
@@ -16,11 +17,15 @@ def main() -> int:
     role = os.environ.get("ECHO_ROLE", "")
     ready = os.environ.get("ECHO_READY")
 
+    async def broken_task(_master: Master) -> None:
+        raise KeyError("task")
+
     def say_ready() -> None:
         if ready:
             os.write(int(ready), b"READY\n")
 
-    return service.run(service.Service(options, role, {"worker": entry, "dispatcher": entry}, ready=say_ready))
+    tasks = [broken_task] if "ECHO_BROKEN_TASK" in os.environ else []
+    return service.run(service.Service(options, role, {"worker": entry, "dispatcher": entry}, tasks, say_ready))
 
 
 if __name__ == "__main__":

@@ -132,6 +132,13 @@ def test_the_service_outlives_its_zygote_and_gets_another(tmp_path: Path) -> Non
         assert service.end(signal.SIGTERM) == -signal.SIGTERM
 
 
+def test_a_fault_beside_the_supervision_does_not_end_the_service(tmp_path: Path) -> None:
+    with running(tmp_path, PLAIN, environment={"ECHO_BROKEN_TASK": "1"}) as service:
+        service.expect(r"a part of the master ended by a fault of ours, the service goes on: KeyError: 'task' at echo_service\.py:")
+        assert service.ask("www") != ""
+        assert service.end(signal.SIGTERM) == -signal.SIGTERM
+
+
 def test_when_the_master_is_killed_the_tiers_go_on_serving(tmp_path: Path) -> None:
     with running(tmp_path, TIERS) as service, service.connect("two") as held:
         held.sendall(b"hang\n")

@@ -133,6 +133,21 @@ async def test_a_program_that_cannot_be_loaded_fails_every_spawn_with_its_reason
             await spawns.spawn(f"{PROGRAM}:run", launch(), {})
 
 
+async def test_more_can_be_loaded_later_and_a_failure_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.process.spawner.ZYGOTE_AGAIN_S", 0)
+    async with spawner() as (spawns, _reports):
+        assert (await described(spawns))["preloaded"] == []
+        with pytest.raises(SpawnError, match="this program cannot be loaded"):
+            await spawns.load([f"{PROGRAM}:broken_preload"])
+        await spawns.load([PROGRAM, f"{PROGRAM}:preload"])
+        await spawns.load([PROGRAM, f"{PROGRAM}:preload"])
+        assert (await described(spawns))["preloaded"] == [spawns.zygote_pid]
+        first = spawns.zygote_pid
+        os.kill(first, signal.SIGKILL)
+        await another_zygote(spawns, first)
+        assert (await described(spawns))["preloaded"] == [spawns.zygote_pid]
+
+
 async def another_zygote(spawns: Spawner, old: int) -> None:
     while spawns.zygote_pid == old:  # noqa: ASYNC110 - a fact of the outside, nobody signals it
         await trio.sleep(0.01)
