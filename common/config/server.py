@@ -17,8 +17,8 @@ from common.config.draft import Scope, ServerDraft
 from common.config.expressions import check_expression, check_format
 from common.config.keywords import Section
 from common.config.line_words import read_words
-from common.config.server_words import WORDS
 from common.config.statement import Statement, Words
+from common.config.table_server import WORDS
 from common.config.tls_words import merge_defaults, settle_versions
 from common.config.values import is_identifier
 from common.model import AddressKind, Server

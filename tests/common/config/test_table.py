@@ -10,8 +10,8 @@ from common.config.diagnostics import Diagnostic, Severity
 from common.config.keywords import AnyKeyword, Section, Status
 from common.config.lexer import split_line
 from common.config.options import LoadOptions
-from common.config.server_words import WORDS as SERVER_WORDS
 from common.config.table import EVERY_ROW, SECTION_TABLE
+from common.config.table_server import WORDS as SERVER_WORDS
 from tests.common.config import examples
 
 PROXY_SECTIONS = (Section.DEFAULTS, Section.FRONTEND, Section.LISTEN, Section.BACKEND)
