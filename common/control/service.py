@@ -70,8 +70,6 @@ def run(service: Service) -> int:
 
 def _remark(options: Options, console: Console) -> None:
     """Options that are taken and do something else than in HAProxy are never silent."""
-    if options.master_socket is not None:
-        console.notice("-S: the master serves no socket of its own; use signals, or `stats socket` in section global")
     if options.old_socket is not None:
         console.notice("-x: no sockets are taken over from the old process; addresses are bound beside it and shared until it leaves")
 
