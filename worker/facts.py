@@ -147,7 +147,7 @@ class ExchangeFacts:
     early_hints: list[tuple[bytes, bytes]] | None = None  # what `early-hint` rules have said and was not sent yet
     closes_server = False  # `tcp-response content close`
     server_socket_options: tuple[tuple[str, int], ...] = ()  # `set-bc-mark`, `set-bc-tos`: for the connection that comes
-    request_counter = 0
+    _request_counter = 0
 
     # --- addresses -----------------------------------------------------------------------------------------------
 
@@ -385,6 +385,14 @@ class ExchangeFacts:
             make = self.frontend.make_unique_id
             self._unique_id = make(self) if make is not None else b""
         return self._unique_id
+
+    @property
+    def request_counter(self) -> int:
+        """Numbers are given to the requests that ask for one: no two of a process have the same."""
+        if not self._request_counter:
+            self.world.requests_numbered += 1
+            self._request_counter = self.world.requests_numbered
+        return self._request_counter
 
     @property
     def timers(self) -> Timers:

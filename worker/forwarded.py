@@ -1,6 +1,6 @@
-"""Fields that options add to requests: who the client is, in the words of the day.
+"""Fields that a proxy's lines add to requests: who the client is, in the words of the day.
 
-Source: HAProxy manual 4.2 "option forwardfor", "option originalto".
+Source: HAProxy manual 4.2 "option forwardfor", "option originalto", "unique-id-header".
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from common import model
 from common.wire.address_text import inet6_text, inet_text
+from worker.http.editor import clean_value
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
@@ -30,19 +31,28 @@ _OPTIONS = (("forwardfor", "x-forwarded-for", False), ("originalto", "x-original
 
 
 def adds_fields(proxy: model.Proxy) -> bool:
-    """Whether an option of this proxy adds fields to requests."""
+    """Whether a line of this proxy adds fields to requests."""
+    if proxy.frontend and proxy.unique_id_header is not None and proxy.unique_id_format is not None:
+        return True
     return any(option in proxy.options or option in proxy.option_args for option, _, _ in _OPTIONS)
 
 
 def adders(frontend: model.Proxy, backend: model.Proxy) -> list[Adder]:
     """What the options of both sides add, each field once: the backend's name for it counts, the exceptions of both do."""
-    made = []
+    made: list[Adder] = []
+    if frontend.unique_id_header is not None and frontend.unique_id_format is not None:
+        made.append(_unique_id_adder(frontend.unique_id_header))
     for option, default, takes_destination in _OPTIONS:
         with_option = [proxy for proxy in (frontend, backend) if option in proxy.options or option in proxy.option_args]
         sides = [proxy.option_args.get(option, ()) for proxy in with_option]
         if sides:
             made.append(_address_adder(sides, default, takes_destination))
     return made
+
+
+def _unique_id_adder(name: str) -> Adder:
+    prefix = name.encode() + b": "
+    return lambda exchange: prefix + clean_value(exchange.unique_id) + b"\r\n"
 
 
 def _address_adder(sides: list[tuple[str, ...]], name: str, takes_destination: bool) -> Adder:

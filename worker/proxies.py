@@ -240,12 +240,29 @@ class Backend:
         if only is not None:
             return only if only.usable else None
         servers = self.servers
+        if self.rules.use_server and not excluded:
+            named = self._named_by_rule(exchange)
+            if named is not None:
+                return named
         key = self.key_of(exchange) if self.key_of is not None else None
         position = self.balancer.choose(key, self.queue.load_of, excluded, self._full)
         if position is None and excluded:
             # All others have failed too or are down: better one of them again than nobody.
             position = self.balancer.choose(key, self.queue.load_of, NOBODY, self._full)
         return servers[position] if position is not None else None
+
+    def _named_by_rule(self, exchange: Exchange) -> Server | None:
+        """`use-server`: the first that is named and usable; one that is down serves if persistence is forced."""
+        forced: bool | None = None
+        for name in self.rules.servers_to_use(exchange):
+            server = next((one for one in self.servers if one.model.name == name), None)
+            if server is None:
+                continue
+            if not server.usable and forced is None:
+                forced = "persist" in self.model.options or self.rules.forces_persistence(exchange)
+            if server.usable or forced:
+                return server
+        return None
 
     def leave(self, position: int) -> None:
         """An exchange gives its place at a server back; whoever waits for one gets it."""

@@ -65,6 +65,7 @@ class World:
         self.maps = MapStore()
         self.outlets = Outlets()
         self._session_ids = 0
+        self.requests_numbered = 0
         self._wall_offset = time.time() - time.monotonic()
         self._uids = {0, os.getuid(), *self.config.globals.channel_uids}
         self._hostname = socket.gethostname()

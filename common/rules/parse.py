@@ -55,7 +55,7 @@ def parse_action(ruleset: str | Ruleset, words: Sequence[str], environment: Comp
 
 def parse_http_error(status: int, words: Sequence[str], environment: CompileEnvironment) -> Reply:
     """The answer of an `http-error status <status> …` line. words: behind the status. Raises ExpressionError."""
-    cursor = Words(Ruleset.HTTP_REQUEST, "http-error", None, ("http-error", *words), environment.at(Where.RESPONSE))
+    cursor = Words(Ruleset.HTTP_REQUEST, "http-error", None, ("http-error", *words), environment.at(Where.REQUEST))
     try:
         return parse_reply(cursor, status, statuses=(), bare_is_default=False)
     except ExpressionError as error:

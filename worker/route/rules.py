@@ -6,7 +6,7 @@ Source: HAProxy manual 4.2 "http-request", "tcp-request …", "use_backend", "us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,13 +112,19 @@ class Rules:
                 return found if found is not None else exchange.frontend.default_backend
         return exchange.frontend.default_backend
 
-    def servers_to_use(self, exchange: Any) -> list[str]:
+    def servers_to_use(self, exchange: Any) -> Iterator[str]:
         """The names that `use-server` lines give for this exchange, in order: the first one that is usable serves it."""
-        return [
-            switch.server if switch.name is None else switch.name(exchange).decode("utf-8", "surrogateescape")
-            for switch in self.use_server
-            if switch.condition is None or switch.condition.test(exchange)
-        ]
+        for switch in self.use_server:
+            if switch.condition is None or switch.condition.test(exchange):
+                yield switch.server if switch.name is None else switch.name(exchange).decode("utf-8", "surrogateescape")
+
+    def forces_persistence(self, exchange: Facts) -> bool:
+        """`force-persist`: the client's server serves it even when it is down."""
+        return any(condition.test(exchange) for condition in self.force_persist)
+
+    def ignores_persistence(self, exchange: Facts) -> bool:
+        """`ignore-persist`: the client's server means nothing for this request."""
+        return any(condition.test(exchange) for condition in self.ignore_persist)
 
 
 def compile_rules(proxy: model.Proxy, config: model.Config, environment: CompileEnvironment) -> Rules:
