@@ -21,7 +21,7 @@ import os
 import socket
 from collections.abc import Callable
 from math import inf
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from common.errors import WireError
 from common.model import AddressKind, Bind
@@ -73,24 +73,24 @@ class Target(Protocol):
 class Door:
     """One listening socket. batch: how many clients are accepted at most before others get their turn."""
 
-    __slots__ = ("_shortage_at", "batch", "bind", "listener", "owner", "take", "target")
+    __slots__ = ("_accept_one", "_accepted", "_checks_peer", "_shortage_at", "batch", "bind", "listener", "owner", "take", "target")
 
     def __init__(self, owner: Owner, bind: Bind, listener: socket.socket, target: Target, take: Take, batch: int) -> None:
         self.owner = owner
         self.bind = bind
         self.listener = listener
+        self._accept_one: Callable[[], tuple[int, Any]] = listener._accept  # type: ignore[attr-defined]
         self.target = target
         self.take = take
         self.batch = batch
+        self._checks_peer = bind.address.kind in _ABSTRACT
+        self._accepted = False  # the last round found somebody
         self._shortage_at = -inf
 
     async def run(self) -> None:
         """The strand: accept for ever. End it to stop listening."""
-        pump, target, take = self.owner.pump, self.target, self.take
+        pump, target, gates, bind_id = self.owner.pump, self.target, self.owner.gates, self.bind.id
         level = Level(pump, self.listener)
-        accept = cast(Callable[[], tuple[int, Any]], self.listener._accept)  # type: ignore[attr-defined]
-        check_peer = self.bind.address.kind in _ABSTRACT
-        gates, bind_id = self.owner.gates, self.bind.id
         batch, batch_max = 1, self.batch
         last_at = 0.0
         try:
@@ -112,26 +112,43 @@ class Door:
                         level.rest()
                         await gates.wait(permission)
                         continue
-                for _ in range(batch):
-                    try:
-                        fd, address = accept()
-                    except BlockingIOError:
-                        break
-                    except OSError as error:
-                        if error.errno not in _PEER_GONE:
-                            level.rest()
-                            await self._pause(error)
-                        break
-                    if check_peer and not self._is_friend(fd):
-                        continue
-                    if gates is not None:
-                        gates.admit(bind_id)
-                    os.set_blocking(fd, False)
-                    take(fd, address)
-                    if not target.is_open:
-                        break
+                error = self._accept(batch)
+                if error is not None:
+                    level.rest()
+                    await self._pause(error)
         finally:
             level.close()
+
+    def sweep(self) -> None:
+        """Take who is in the backlog already: the process is about to stop listening, and nobody else may listen here."""
+        gates = self.owner.gates
+        while self.target.is_open and (gates is None or gates.may_accept(self.bind.id, 1).accept > 0):
+            if self._accept(1) is not None or not self._accepted:
+                return
+
+    def _accept(self, count: int) -> OSError | None:
+        """Accept so many, fewer if there are fewer or nobody takes them. Returns an error of our own side."""
+        accept, target, take, gates = self._accept_one, self.target, self.take, self.owner.gates
+        self._accepted = False
+        for _ in range(count):
+            try:
+                fd, address = accept()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno in _PEER_GONE:
+                    continue
+                return error
+            self._accepted = True
+            if self._checks_peer and not self._is_friend(fd):
+                continue
+            if gates is not None:
+                gates.admit(self.bind.id)
+            os.set_blocking(fd, False)
+            take(fd, address)
+            if not target.is_open:
+                return None
+        return None
 
     async def _pause(self, error: OSError) -> None:
         owner = self.owner

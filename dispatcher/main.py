@@ -19,7 +19,7 @@ from common.observe.counters import Counters
 from common.observe.layout import Layout
 from common.process import shared_counters
 from common.process.control_channel import ControlChannel
-from common.process.launch import CONTROL, COUNTERS, DISPATCHER, Launch
+from common.process.launch import CONTROL, COUNTERS, Launch
 from dispatcher.policy.heartbeat import BEAT_S
 from dispatcher.world import World
 
@@ -55,7 +55,9 @@ def open_counters(launch: Launch) -> Counters:
 
 async def _report_failure(launch: Launch, text: str) -> None:
     if CONTROL in launch.fds:
-        await ControlChannel.from_fd(launch.fds[CONTROL]).send({"op": "failed", "text": text})
+        control = ControlChannel.from_fd(launch.fds[CONTROL])
+        await control.send({"op": "failed", "text": text})
+        control.close()
 
 
 async def _main(world: World) -> None:
@@ -67,7 +69,7 @@ async def _main(world: World) -> None:
         if control is not None:
             nursery.start_soon(_obey, world, control)
             if not await control.send({"op": "ready"}):
-                return  # the master died before anybody could know of us
+                world.pump.stop()  # the master died before anybody could know of us
         await world.pump.run()
         nursery.cancel_scope.cancel()
     if control is not None:

@@ -43,7 +43,7 @@ class World:
         self.farms: list[Farm] = []
         self.relays: list[RelayProxy] = []
         self.relayed = 0
-        self._doors: list[Strand] = []
+        self._doors: list[tuple[Door, Strand]] = []
         self._listeners = {bind_id: _listener(fd) for bind_id, fd in launch.bind_fds().items()}
         self._wall_offset = time.time() - time.monotonic()
         self._uids = {0, os.getuid(), *self.config.globals.channel_uids}
@@ -137,7 +137,7 @@ class World:
         return int(self.config.globals.tune.get("tune.dispatch.handshake-cost", ("4",))[0])
 
     def _open(self, door: Door) -> None:
-        self._doors.append(self.pump.spawn(door.run(), f"door {door.bind.address}"))
+        self._doors.append((door, self.pump.spawn(door.run(), f"door {door.bind.address}")))
 
     def _batch(self) -> int:
         return self.config.globals.maxaccept if self.config.globals.maxaccept > 0 else 64
@@ -220,8 +220,9 @@ class World:
         """Accept no more, end when nobody depends on this process: relayed sessions, and clients that no worker has taken yet."""
         self.stopping = True
         doors, self._doors = self._doors, []
-        for door in doors:
-            self.pump.end(door)
+        for door, strand in doors:
+            door.sweep()
+            self.pump.end(strand)
         self._stop_if_idle()
 
     def _stop_if_idle(self) -> None:

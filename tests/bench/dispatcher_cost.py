@@ -85,6 +85,8 @@ class Workers:
                 message, fds, _flags, _address = socket.recv_fds(channel, 4096, 1)
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                message = b""
             if not message:
                 self.forget(channel)
                 del self.reports[channel]

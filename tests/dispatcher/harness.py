@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from common.model import Address, AddressKind, Bind, Config, LogTarget, Place, Proxy, Server, Timeouts
 from common.net.sockaddr import sockaddr
@@ -202,6 +201,19 @@ class Running:
         assert self._control is not None
         messages.send_blocking(self._control, {"op": "stop", "soft": True})
 
+    def ask(self, line: str) -> str:
+        """A command of the operator."""
+        assert self._control is not None
+        messages.send_blocking(self._control, {"op": "command", "id": 7, "line": line})
+        received = messages.receive_blocking(self._control, messages.Assembler())
+        assert received is not None and received[0]["op"] == "reply" and received[0]["id"] == 7
+        return str(received[0]["text"])
+
+    def cut_control(self) -> None:
+        """What the kernel does when the master dies."""
+        assert self._control is not None
+        self._control.close()
+
     def join(self) -> None:
         assert self._thread is not None and self._control is not None
         self._thread.join(PATIENCE_S)
@@ -241,7 +253,8 @@ class Running:
     def cpu_s(self) -> float:
         """CPU time of the dispatcher's thread so far."""
         assert self._thread is not None
-        return int(Path(f"/proc/self/task/{self._thread.native_id}/schedstat").read_text().split()[0]) / 1e9
+        assert self._thread.ident is not None
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
     def log_line(self, containing: str) -> str:
         """The next log line that contains a text."""
