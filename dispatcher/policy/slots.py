@@ -44,7 +44,7 @@ class Slots:
     """The book. `saturated`: nobody may be chosen now, so accepting should stop; methods that free a place tell when to resume."""
 
     __slots__ = (
-        "_balancers", "_check_ids", "_even", "_last_id", "_others", "_seatable", "_turn", "_twice",
+        "_balancers", "_check_ids", "_last_id", "_others", "_seatable", "_turn", "_twice", "_weighs",
         "handshake_cost", "listeners", "retired", "slots", "stale",
     )  # fmt: skip
 
@@ -70,7 +70,7 @@ class Slots:
         self._turn = 0
         self._seatable: list[Slot] = []
         self._twice: list[Slot] = []
-        self._even = True
+        self._weighs = others is not None
         self._balancers: list[Balancer] | None = None
         if parse_algorithm(algorithm).name != "leastconn":
             candidates = [Candidate(slot.index + 1, slot.weight, usable=False) for slot in self.slots]
@@ -87,7 +87,7 @@ class Slots:
         """The slot for a new connection of that listener; None when saturated. source: the packed address, for `source`."""
         if self._balancers is not None:
             return self._choose_by(self._balancers[listener], listener, source)
-        if self._others is not None or self.handshake_cost or not self._even:
+        if self._weighs:
             return self._choose_weighed(listener)
         size = len(self._seatable)
         turn = self._turn
@@ -96,11 +96,9 @@ class Slots:
         for ahead, slot in enumerate(self._twice[turn : turn + size], 1):
             count = slot.counts[listener]
             if best is None or count < best_count:
-                best, best_count, best_tie, best_ahead = slot, count, slot.total + slot.handshakes, ahead
-            elif count == best_count:
-                tie = slot.total + slot.handshakes
-                if tie < best_tie:
-                    best, best_tie, best_ahead = slot, tie, ahead
+                best, best_count, best_tie, best_ahead = slot, count, slot.total, ahead
+            elif count == best_count and slot.total < best_tie:
+                best, best_tie, best_ahead = slot, slot.total, ahead
         if best is not None:
             turn += best_ahead
             self._turn = turn if turn < size else turn - size
@@ -173,10 +171,18 @@ class Slots:
         """Sessions are over. Returns the ids that were still waiting (drop their descriptors) and whether to resume accepting."""
         untaken = []
         was_saturated = not self._seatable
+        connections, waiting, counts = slot.connections, slot.waiting, slot.counts
         for number in ids:
-            if self._forget(slot, number):
+            listener = connections.pop(number, None)
+            if listener is None:
+                self.stale += 1
+                continue
+            counts[listener] -= 1
+            slot.total -= 1
+            if waiting and waiting.pop(number, None) is not None:
                 untaken.append(number)
-        self._settle(slot)
+        if slot.state is State.FULL:
+            self._settle(slot)
         return untaken, was_saturated and bool(self._seatable)
 
     def refused(self, slot: Slot, ids: Iterable[int]) -> Reseat:
@@ -190,6 +196,7 @@ class Slots:
     def load(self, slot: Slot, handshakes: int) -> None:
         """How many handshakes the worker has in progress."""
         slot.handshakes = handshakes
+        self._weigh()
 
     def limit(self, slot: Slot, maxconn: int) -> bool:
         """The worker's maxconn changed. True: accepting may resume."""
@@ -351,12 +358,19 @@ class Slots:
         following = self._twice[self._turn] if self._seatable else None
         self._seatable = [one for one in self.slots if one.state is State.UP]
         self._twice = self._seatable * 2
-        self._even = len({one.weight for one in self._seatable}) <= 1
+        self._weigh()
         start = following.index if following is not None else 0
         self._turn = next((turn for turn, one in enumerate(self._seatable) if one.index >= start), 0)
         if self._balancers is not None and was_live != (state in LIVE):
             for balancer in self._balancers:
                 balancer.update(slot.index, usable=state in LIVE)
+
+    def _weigh(self) -> None:
+        """Whether counts alone do not tell who is next. Handshakes in progress are rare enough to be looked for when they change."""
+        seatable = self._seatable
+        self._weighs = (
+            self._others is not None or any(slot.handshakes for slot in seatable) or len({slot.weight for slot in seatable}) > 1
+        )
 
     def _forget(self, slot: Slot, number: int) -> bool:
         """Take a connection out of the slot. True if it was still waiting."""
