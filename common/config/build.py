@@ -168,6 +168,9 @@ class _File:
         if row.status is Status.REFUSED:
             statement.alert(f"section '{row.name}' is not supported by Usher", hint=row.instead, slug="not-supported")
             return
+        if row.status is Status.NOTICED:
+            statement.note(f"section '{row.name}' has no effect in Usher", hint=row.instead, slug="no-effect")
+            return
         try:
             self.scope = row.parse(self.state, statement)
             self.skipping = self.scope is None

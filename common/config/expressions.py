@@ -122,16 +122,19 @@ def run_deferred(state: State) -> None:
     """Compile everything that waited for the whole configuration. Called once, after `settle`."""
     shared = CompileEnvironment(config=state.config, read_file=state.read)
     _run(state, shared, state.deferred)
-    for draft in state.proxies:
-        _run_draft(state, shared, draft)
+    failed: set[int] = set()  # identities of statements and ACLs that are told already
     for draft in state.every_defaults:
-        if not draft.used_by:
-            _run_draft(state, shared, draft)
+        draft.proxy.backend = False  # what only a backend has, a defaults section cannot ask for
+        _run_draft(state, shared, draft, failed)
+    for draft in state.proxies:
+        _run_draft(state, shared, draft, failed)
 
 
-def _run_draft(state: State, shared: CompileEnvironment, draft: ProxyDraft) -> None:
-    """Everything of one section; what it inherited is compiled with the ACLs of the defaults section that says it."""
-    faulty: set[int] = set()
+def _run_draft(state: State, shared: CompileEnvironment, draft: ProxyDraft, failed: set[int]) -> None:
+    """Everything of one section; what it inherited is compiled with the ACLs of the defaults section that says it.
+
+    A defaults section is compiled by itself first, without table and servers: an expression in it must not need those of the sections.
+    """
     environments: dict[int, CompileEnvironment] = {}
     for one in sorted(draft.deferred, key=lambda waiting: waiting.acl is None):
         origin = one.origin or draft
@@ -143,18 +146,19 @@ def _run_draft(state: State, shared: CompileEnvironment, draft: ProxyDraft) -> N
                 read_file=shared.read_file,
                 maps=shared.maps,
                 userlists=shared.userlists,
-                acls=_acls(origin, faulty),
+                acls=_acls(origin, failed),
             )
             environments[id(origin)] = environment
-        if one.acl is not None and not _run(state, environment, [one]):
-            faulty.add(id(one.acl))
-            environment.acls = _acls(origin, faulty)
-        elif one.acl is None:
-            _run(state, environment, [one])
+        if id(one.statement) in failed or _run(state, environment, [one]):
+            continue
+        failed.add(id(one.statement))
+        if one.acl is not None:
+            failed.add(id(one.acl))
+            environment.acls = _acls(origin, failed)
 
 
-def _acls(origin: ProxyDraft, faulty: set[int]) -> dict[str, list[Acl]]:
-    return acls_by_name(replace(acl, words=_NEVER) if id(acl) in faulty else acl for acl in origin.declared_acls)
+def _acls(origin: ProxyDraft, failed: set[int]) -> dict[str, list[Acl]]:
+    return acls_by_name(replace(acl, words=_NEVER) if id(acl) in failed else acl for acl in origin.declared_acls)
 
 
 def _run(state: State, environment: CompileEnvironment, waiting: Iterable[Deferred]) -> bool:

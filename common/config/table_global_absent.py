@@ -158,6 +158,16 @@ _NOTICES: tuple[Keyword[SectionParser], ...] = (
     noticed("shm-stats-file-max-objects", "Counters are always shared between processes; remove it.", "3.1"),
     noticed("dns-accept-family", "Use resolve-prefer on server lines.", "3.1"),
     noticed("ssl-mode-async", "Handshakes never stop the others here; remove it."),
+    *(
+        noticed(f"httpclient.{name}", "There is no HTTP client for scripts; remove it.", "3.1")
+        for name in ("resolvers.disabled", "resolvers.id", "resolvers.prefer", "retries", "ssl.ca-file", "ssl.verify", "timeout.connect")
+    ),
+    *(
+        noticed(f"ocsp-update.{name}", "Staples are read from files; remove it.", "3.1")
+        for name in ("disable", "httpproxy", "maxdelay", "mindelay", "mode")
+    ),
+    noticed("acme.scheduler", "Your ACME client renews certificates and calls `set ssl cert`; remove it.", "3.1"),
+    noticed("external-check", "Programs are never run as checks; remove it.", "3.1"),
     noticed("ssl-passphrase-cmd", "Encrypted keys are refused: store the key decrypted and readable by root only.", "3.1"),
 )
 
@@ -181,21 +191,11 @@ _REFUSALS: tuple[Keyword[SectionParser], ...] = (
         refused(name, "Lua is not available: express it with rules, or do it in a server.")
         for name in ("lua-load", "lua-load-per-thread", "lua-prepend-path")
     ),
-    *(
-        refused(f"httpclient.{name}", "There is no HTTP client for scripts: remove it.")
-        for name in ("resolvers.disabled", "resolvers.id", "resolvers.prefer", "retries", "ssl.ca-file", "ssl.verify", "timeout.connect")
-    ),
     refused("ssl-engine", "Engines are gone from OpenSSL: remove it."),
     *(
         refused(name, "Set it in the OpenSSL configuration file instead.")
         for name in ("ssl-propquery", "ssl-provider", "ssl-provider-path")
     ),
-    refused("ocsp-update.disable", "Staples are read from files: remove it."),
-    refused("ocsp-update.httpproxy", "Staples are read from files: remove it."),
-    refused("ocsp-update.maxdelay", "Staples are read from files: remove it."),
-    refused("ocsp-update.mindelay", "Staples are read from files: remove it."),
-    refused("ocsp-update.mode", "Staples are read from files: remove it."),
-    refused("acme.scheduler", "Certificates are renewed by your ACME client, which then calls `set ssl cert`."),
 )
 
 ROWS: tuple[Keyword[SectionParser], ...] = (*_NOTICES, *_REFUSALS)

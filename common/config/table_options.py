@@ -198,5 +198,5 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
     _refused("http_proxy", "It was removed from HAProxy: name the servers."),
     _refused("http-tunnel", "It was removed from HAProxy: use mode tcp, or option http-server-close."),
     _refused("forceclose", "It was removed from HAProxy: write option httpclose."),
-    _refused("http-use-htx", "It was removed from HAProxy: remove it."),
+    _noticed("http-use-htx", D_PROXIES, "It was removed from HAProxy: remove it."),
 )

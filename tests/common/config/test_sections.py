@@ -271,3 +271,24 @@ def test_default_path_cannot_mean_two_directories() -> None:
 def test_zero_means_no_limit() -> None:
     proxy = good("defaults\n timeout client 3s\n maxconn 5\nlisten a\n bind :1\n timeout client 0\n maxconn 0\n").proxies[0]
     assert (proxy.timeouts.client, proxy.maxconn) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "http-request track-sc0 src",
+        "http-request deny if { src_conn_cnt gt 1 }",
+        "http-request deny if { srv_is_up(s) }",
+        "http-request deny if { path_begg /x }",
+    ],
+)
+def test_defaults_cannot_need_a_table_or_server_of_the_section(line: str) -> None:
+    text = f"defaults d\n mode http\n {line}\nfrontend f from d\n bind :1\n stick-table type ip size 1k store conn_cnt\n"
+    assert [place[0] for place in alerts(text)] == [3]
+
+
+def test_faulty_acl_of_defaults_is_told_once() -> None:
+    text = (
+        "defaults d\n mode http\n acl a path_begg /x\n http-request deny if a\nfrontend f from d\n bind :1\nfrontend g from d\n bind :2\n"
+    )
+    assert [place[0] for place in alerts(text)] == [3]
