@@ -12,7 +12,11 @@ Plan.
   instead of asking the kernel; an edge that comes while nobody is parked is kept in `Stream.drained`/`ended`. Spurious
   wake-ups are harmless: whoever wakes tries and parks again.
 - Deadlines live in coarse buckets. A strand sits in one bucket; moving a deadline later writes a float and nothing
-  else, the bucket looks again when its time comes. Only an earlier deadline costs an insertion.
+  else, the bucket looks again when its time comes. Only an earlier deadline costs an insertion. No bucket is farther
+  away than `LOOK_AHEAD_S`: for later deadlines it only looks, so that strands which have ended long before theirs (most of
+  them do) are not remembered for an hour.
+- Within one batch of events a descriptor may be closed and its number given to a new socket. What the batch still holds
+  for that number is about the old one, and is skipped (`closed_fds`).
 - While there is work the pump waits in its own epoll for `LINGER_S` before it goes back to trio, because a trip through
   trio costs more than the work of one event; at least every `TRIO_EVERY_S` trio gets its turn.
 - Established strands go first: strands spawned with `late=True` (new connections, handshakes) start after all events of
@@ -29,6 +33,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from inspect import CORO_CREATED, CORO_RUNNING, CORO_SUSPENDED, getcoroutinestate
 from math import inf
 from types import coroutine
 from typing import TYPE_CHECKING, Any
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from common.net.stream import Stream
 
 TICK_S = 1 / 64
+LOOK_AHEAD_S = 4.0
 LINGER_S = 0.002
 TRIO_EVERY_S = 0.02
 EVENTS_PER_POLL = 512
@@ -89,8 +95,8 @@ class Pump:
         "_late",
         "_pending",
         "_scope",
-        "_started",
         "_stopping",
+        "closed_fds",
         "current",
         "epoll",
         "now",
@@ -103,6 +109,7 @@ class Pump:
     def __init__(self, on_crash: Callable[[Strand, BaseException], None], on_pause: Callable[[], None] = lambda: None) -> None:
         self.epoll = select.epoll()
         self.streams: dict[int, Stream] = {}
+        self.closed_fds: set[int] = set()  # since the last poll
         self.strands: set[Strand] = set()
         self.current: Strand | None = None
         self.now = time.monotonic()
@@ -113,7 +120,6 @@ class Pump:
         self._buckets: dict[int, list[Strand]] = {}
         self._heap: list[int] = []
         self._scope: trio.CancelScope | None = None
-        self._started = False
         self._stopping = False
 
     # --- strands -------------------------------------------------------------------------------------------------
@@ -123,9 +129,9 @@ class Pump:
         strand = Strand(coro, name)
         self.strands.add(strand)
         if late:
+            strand.queued = True
             self._late.append(strand)
-            if not self._started:
-                self._poke()
+            self._poke()
         else:
             outer = self.current
             self._resume(strand)
@@ -139,12 +145,29 @@ class Pump:
             self._pending.append(strand)
             self._poke()
 
+    def rouse(self, strand: Strand) -> None:
+        """Resume a strand later in this turn, whatever it waits for: there is news that no event will bring."""
+        if not strand.queued and getcoroutinestate(strand.coro) == CORO_SUSPENDED:
+            strand.queued = True
+            self._pending.append(strand)
+            self._poke()
+
     def end(self, strand: Strand, error: BaseException | None = None) -> None:
-        """Throw `Ended` (or error) into a strand, now."""
+        """Throw `Ended` (or error) into a strand, now. One that was spawned late and has not begun begins first, so that it can clean up.
+
+        Not for the strand that calls it, nor for one that waits for this call to return.
+        """
+        if strand.done:
+            return
+        state = getcoroutinestate(strand.coro)
+        assert state != CORO_RUNNING, "a strand cannot end itself"
+        outer = self.current
+        self.now = time.monotonic()
+        if state == CORO_CREATED:
+            self._resume(strand)
         if not strand.done:
-            outer = self.current
             self._resume(strand, error or Ended())
-            self.current = outer
+        self.current = outer
 
     @coroutine
     def pause(self) -> Generator[None, None, None]:
@@ -153,6 +176,15 @@ class Pump:
         assert strand is not None
         strand.queued = True
         self._pending.append(strand)
+        yield
+
+    @coroutine
+    def late(self) -> Generator[None, None, None]:
+        """Let everybody who is established go first: for the dear part of a new connection (see LATE_PER_TURN)."""
+        strand = self.current
+        assert strand is not None
+        strand.queued = True
+        self._late.append(strand)
         yield
 
     @coroutine
@@ -166,40 +198,46 @@ class Pump:
 
     @coroutine
     def wait_any(self, readers: tuple[Stream, ...], writers: tuple[Stream, ...], deadline: float) -> Generator[None, None, None]:
-        """Wait until one of the streams may be read or written. Raises DeadlinePassed."""
+        """Wait until one of the streams may be read or written. Raises DeadlinePassed.
+
+        When one may be read already, everybody else has a turn before: what goes on and on must not starve them.
+        """
         strand = self.current
         assert strand is not None
         for stream in readers:
             if not stream.drained:
+                strand.queued = True
+                self._pending.append(strand)
+                yield
                 return
-        for stream in readers:
-            stream.reader = strand
-            if not stream.mask:
-                stream.watch()
-        for stream in writers:
-            stream.writer = strand
-            stream.watch_write()
-        self.set_deadline(strand, deadline)
         try:
+            for stream in readers:
+                stream.watch_read(strand)
+            for stream in writers:
+                stream.writer = strand
+                stream.watch_write()
+            self.set_deadline(strand, deadline)
             yield
         finally:
             for stream in readers:
                 stream.reader = None
+                if stream.writer is strand:
+                    stream.writer = None
             for stream in writers:
                 stream.writer = None
 
     def set_deadline(self, strand: Strand, deadline: float) -> None:
-        """A parked strand's wait ends at `deadline` (pump time; inf = never)."""
+        """A waiting strand's wait ends at `deadline` (pump time; inf = never)."""
         strand.deadline = deadline
         if deadline < strand.bucket:
-            tick = int(deadline / TICK_S) + 1
+            # Never a bucket whose time has come: whoever waits until a time in the past would be resumed without end.
+            tick = int(max(self.now, min(deadline, self.now + LOOK_AHEAD_S)) / TICK_S) + 1
             strand.bucket = tick * TICK_S
             bucket = self._buckets.get(tick)
             if bucket is None:
                 self._buckets[tick] = [strand]
                 heapq.heappush(self._heap, tick)
-                if self._scope is not None and strand.bucket < self._scope.deadline:
-                    self._scope.deadline = strand.bucket
+                self._poke()
             else:
                 bucket.append(strand)
 
@@ -218,6 +256,7 @@ class Pump:
     def _ended(self, strand: Strand, end: BaseException) -> None:
         """A strand has returned, or raised."""
         strand.done = True
+        strand.queued = False
         self.strands.discard(strand)
         if isinstance(end, StopIteration | DeadlinePassed | Ended):
             return
@@ -234,7 +273,6 @@ class Pump:
 
     async def run(self) -> None:
         """The trio task. Returns after `stop()`."""
-        self._started = True
         fd = self.epoll.fileno()
         while not self._stopping:
             self.on_pause()
@@ -262,9 +300,12 @@ class Pump:
         events = self.epoll.poll(wait_s, EVENTS_PER_POLL)
         now = self.now = time.monotonic()
         streams = self.streams
+        closed = self.closed_fds
+        if closed:
+            closed.clear()
         for fd, mask in events:
             stream = streams.get(fd)
-            if stream is None:
+            if stream is None or (closed and fd in closed):
                 continue
             if mask & _READ:
                 stream.drained = False
@@ -282,8 +323,10 @@ class Pump:
                     else:
                         if trap is not None:
                             self._trapped(strand)
-            if mask & _WRITE and stream.writer is not None:
-                self._resume(stream.writer)
+            if mask & _WRITE:
+                strand = stream.writer
+                if strand is not None:
+                    self._resume(strand)
         busy = bool(events)
         if self._heap and self._heap[0] * TICK_S <= now:
             busy = True
@@ -297,7 +340,9 @@ class Pump:
         if self._late:
             busy = True
             for _ in range(min(len(self._late), LATE_PER_TURN)):
-                self._resume(self._late.popleft())
+                strand = self._late.popleft()
+                if strand.queued:
+                    self._resume(strand)
         return busy
 
     def _expire(self, now: float) -> None:
@@ -310,6 +355,8 @@ class Pump:
                 if strand.done or strand.bucket != at:
                     continue
                 strand.bucket = inf
+                if strand.queued:
+                    continue  # it was woken in time, or only lets others go first
                 if strand.deadline <= now:
                     self._resume(strand, DeadlinePassed())
                 elif strand.deadline < inf:
@@ -320,6 +367,6 @@ class Pump:
         return trio.current_time() + max(0.0, self._heap[0] * TICK_S - time.monotonic()) if self._heap else inf
 
     def _poke(self) -> None:
-        """Somebody outside a turn has given the pump work: do not sleep on."""
+        """If the pump sleeps, it must look again: somebody outside a turn has given it work, or an earlier deadline."""
         if self._scope is not None:
             self._scope.deadline = -inf

@@ -48,19 +48,25 @@ class Stream:
     # --- waiting -------------------------------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Register with the pump. Adding reports what is ready already, so nothing is missed."""
-        self.mask = _IN
-        self.pump.streams[self.fd] = self
+        """Register with the pump. Adding reports what is ready already, so nothing is missed. Raises OSError."""
         self.pump.epoll.register(self.fd, _IN)
+        self.pump.streams[self.fd] = self
+        self.mask = _IN
 
     def watch_write(self) -> None:
-        """Ask for write readiness too. Modifying re-arms the edge, so a socket that is writable now fires."""
+        """Ask for write readiness too. Modifying re-arms the edge, so a socket that is writable now fires. Raises OSError."""
         if not self.mask:
-            self.pump.streams[self.fd] = self
             self.pump.epoll.register(self.fd, _IN_OUT)
+            self.pump.streams[self.fd] = self
         else:
             self.pump.epoll.modify(self.fd, _IN_OUT)
         self.mask = _IN_OUT
+
+    def watch_read(self, strand: Strand) -> None:
+        """That strand is to be resumed when a read may find something. Raises OSError."""
+        if not self.mask:
+            self.watch()
+        self.reader = strand
 
     @coroutine
     def readable(self, deadline: float) -> Generator[None, None, None]:
@@ -163,36 +169,53 @@ class Stream:
             pass
 
     def close(self) -> None:
-        """Close now. What the kernel holds is still delivered."""
+        """Close now. What the kernel holds is still delivered. Whoever waits for the stream is resumed, and finds it closed."""
         if self.closed:
             return
         self.closed = True
+        fd, self.fd = self.fd, -1
+        pump = self.pump
         if self.mask:
-            del self.pump.streams[self.fd]
-            if self.shared:
-                self.pump.epoll.unregister(self.fd)
+            del pump.streams[fd]
+            pump.closed_fds.add(fd)
         if self.shared:
-            try:
-                self.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            self._let_go(fd)
         self.sock.close()
+        self.drained = False
+        if self.reader is not None:
+            pump.rouse(self.reader)
+        if self.writer is not None:
+            pump.rouse(self.writer)
+
+    def _let_go(self, fd: int) -> None:
+        """What closing does by itself where nobody else holds the socket."""
+        if self.mask:
+            self.pump.epoll.unregister(fd)
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def abort(self) -> None:
         """Close with a reset: the peer must not take what it has for the whole."""
+        if self.closed:
+            return
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NONE)
         except OSError:
             pass
-        self.shared, shared = False, self.shared
-        if shared and self.mask:
-            self.pump.epoll.unregister(self.fd)
+        if self.shared:
+            # A shutdown would send an ordinary end. The reset leaves when the last one who holds the socket closes it.
+            self.shared = False
+            if self.mask:
+                self.pump.epoll.unregister(self.fd)
         self.close()
 
     def detach(self) -> socket.socket:
         """Give the socket away: it is no longer the pump's."""
         if self.mask:
             del self.pump.streams[self.fd]
+            self.pump.closed_fds.add(self.fd)
             self.pump.epoll.unregister(self.fd)
             self.mask = 0
         self.closed = True
