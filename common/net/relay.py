@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from dataclasses import dataclass
 from math import inf
 
@@ -154,7 +155,7 @@ class Flow:
             size = int(self.limit)
         source = self.source
         if source.tls:
-            data = source.recv_now(size)
+            data = self._receive(size)
             if data is None:
                 return None
             count = len(data)
@@ -181,6 +182,14 @@ class Flow:
         self.limit -= count
         self._send(view)
         return True
+
+    def _receive(self, size: int) -> bytes | None:
+        """As `recv_now`, but says who failed."""
+        try:
+            return self.source.recv_now(size)
+        except OSError:
+            self.failed = self.source
+            raise
 
     def _splice(self) -> bool | None:
         """Fill the pipe from the source and empty it into the target. None: nothing to read now."""
@@ -239,38 +248,54 @@ class Flow:
         self.held = b""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Idle:
-    """How long a relay may be silent, in seconds (inf: for ever), by the side that is to speak (manual 4.2).
+    """How long a relay may be silent, in seconds (inf: for ever).
 
-    both: `timeout tunnel`, or the smaller of client and server. client_fin/server_fin: once that side has ended its stream.
+    both: while both sides may speak: `timeout tunnel`, or the smaller of client and server. Once one side has ended its
+    stream only the other one is waited for: for the server `server_fin`, else `server`; for the client `client_fin`, else
+    `client`; where neither is set, as long as before. Source: HAProxy manual 4.2 "timeout client-fin", "timeout server-fin".
     """
 
     both: float = inf
     client_fin: float = inf
     server_fin: float = inf
+    client: float = inf
+    server: float = inf
+
+    @property
+    def for_client(self) -> float:
+        return first_finite(self.client_fin, self.client, self.both)
+
+    @property
+    def for_server(self) -> float:
+        return first_finite(self.server_fin, self.server, self.both)
+
+
+def first_finite(*values: float) -> float:
+    return next((value for value in values if value < inf), inf)
 
 
 class _Pair:
     """What the two directions of a relay share."""
 
-    __slots__ = ("active_at", "error", "limit_s", "pump", "started", "strands")
+    __slots__ = ("active_at", "error", "limit_s", "main", "pump", "strands")
 
-    def __init__(self, pump: Pump, idle: Idle) -> None:
+    def __init__(self, pump: Pump, main: Strand, limit_s: float) -> None:
         self.pump = pump
-        self.limit_s = idle.both
+        self.main = main
+        self.limit_s = limit_s
         self.active_at = pump.now
-        self.started = False  # both strands are there, so that one can raise in the other
-        self.error: BaseException | None = None
-        self.strands: list[Strand] = []
+        self.error: BaseException | None = None  # of the strand beside the main one
+        self.strands = [main]
 
-    def ended(self, fin_s: float) -> None:
-        """One direction has ended; the other one's patience may be shorter from now on."""
-        if fin_s < self.limit_s:
-            self.limit_s = fin_s
-            for strand in self.strands:
-                if not (strand.done or strand.parked) and strand is not self.pump.current:
-                    self.pump.set_deadline(strand, self.pump.now + fin_s)
+    def ended(self, limit_s: float) -> None:
+        """One direction has ended; from now on the other one has its own patience, counted from here."""
+        self.limit_s = limit_s
+        self.active_at = self.pump.now
+        for strand in self.strands:
+            if not (strand.done or strand.parked) and strand is not self.pump.current:
+                self.pump.set_deadline(strand, self.pump.now + limit_s)
 
 
 async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow, idle: Idle) -> None:
@@ -279,50 +304,47 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
     A strand for each direction: a message costs one wake-up, one read, one write. This strand carries `down`.
     Raises DeadlinePassed when neither moved for the idle time, OSError when a side failed (`up`/`down` tell how far they got).
     """
-    pair = _Pair(pump, idle)
-    down_strand = pump.current
-    assert down_strand is not None
-    pair.strands.append(down_strand)
-    up_strand = pump.spawn(_carry_beside(up, idle.client_fin, pair, down_strand), "relay")
-    pair.strands.append(up_strand)
-    pair.started = True
+    main = pump.current
+    assert main is not None
+    pair = _Pair(pump, main, idle.both)
+    beside = pump.spawn(_carry_beside(up, pair, idle.for_server), "relay")
+    pair.strands.append(beside)
     try:
-        if pair.error is not None:
-            raise pair.error
-        await _carry(down, idle.server_fin, pair)
-        while not up_strand.done:
+        await _carry(down, pair, idle.for_client)
+        while not beside.done:
             await pump.park()
         if pair.error is not None:
             raise pair.error
     finally:
-        pump.end(up_strand)
+        pump.end(beside)
         up.close()
         down.close()
 
 
-async def _carry_beside(flow: Flow, fin_s: float, pair: _Pair, main: Strand) -> None:
-    """The other direction: what it raises is raised in the main strand."""
+async def _carry_beside(flow: Flow, pair: _Pair, limit_after_s: float) -> None:
+    """The other direction: what it raises is raised in the main strand, once this one is over."""
     try:
-        await _carry(flow, fin_s, pair)
+        await _carry(flow, pair, limit_after_s)
     except (OSError, DeadlinePassed) as error:
         pair.error = error
-        if pair.started:
-            pair.pump.end(main, error)
+        pair.pump.rouse(pair.main)
     else:
-        pair.pump.wake(main)
+        pair.pump.wake(pair.main)
 
 
-async def _carry(flow: Flow, fin_s: float, pair: _Pair) -> None:
-    """One direction to its end, which is passed on."""
+async def _carry(flow: Flow, pair: _Pair, limit_after_s: float) -> None:
+    """One direction to its end, which is passed on. limit_after_s: how long the other one may be silent after that."""
     pump, source, target = pair.pump, flow.source, flow.target
     while True:
+        if pair.error is not None:
+            raise pair.error
         if flow.step():
             pair.active_at = pump.now
         if flow.done:
             break
         try:
             if flow.waiting:
-                await target.writable(pump.now + pair.limit_s)
+                await _until_target_takes(flow, pump, pump.now + pair.limit_s)
             elif source.drained:
                 await source.readable(pump.now + pair.limit_s)
             else:
@@ -332,4 +354,21 @@ async def _carry(flow: Flow, fin_s: float, pair: _Pair) -> None:
             if pump.now - pair.active_at >= pair.limit_s - TICK_S:
                 raise
     target.shutdown_write()
-    pair.ended(fin_s)
+    pair.ended(limit_after_s)
+
+
+async def _until_target_takes(flow: Flow, pump: Pump, deadline: float) -> None:
+    """Wait for the target, but not for one that takes its time when the source has been reset meanwhile. Raises OSError, DeadlinePassed.
+
+    An ordinary end of the source is no news here: what it has sent before is still to be delivered.
+    """
+    source, strand = flow.source, pump.current
+    assert strand is not None
+    source.watch_read(strand)
+    try:
+        await flow.target.writable(deadline)
+    finally:
+        source.reader = None
+    if source.ended and (error := source.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+        flow.failed = source
+        raise OSError(error, os.strerror(error))
