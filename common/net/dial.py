@@ -21,16 +21,17 @@ async def dial(
     *,
     source: tuple[socket.AddressFamily, SockAddr] | None = None,
 ) -> Stream:
-    """A connected stream. Raises OSError (refused, unreachable, out of ports or descriptors), DeadlinePassed."""
+    """A connected stream. source: where to connect from, for TCP. Raises OSError (refused, unreachable, out of ports or
+    descriptors), DeadlinePassed.
+    """
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     stream = Stream(pump, sock)
     stream.drained = True  # whatever the server says first comes with an event, perhaps the one that ends the connect
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if source is not None:
-            sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind(source[1])
+            if source is not None:
+                _bind(sock, source[1])
         error = sock.connect_ex(address)
         if error == errno.EINPROGRESS:
             await stream.writable(deadline)
@@ -44,3 +45,12 @@ async def dial(
         stream.close()
         raise
     return stream
+
+
+def _bind(sock: socket.socket, source: SockAddr) -> None:
+    if source[1]:
+        # One port for all: connections of the past that still linger must not keep it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind(source)
