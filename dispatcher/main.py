@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import trio
 
-from common.errors import ConfigError
+from common.errors import UsherError
 from common.observe.counters import Counters
 from common.observe.layout import Layout
-from common.process import shared_counters
+from common.process import privileges, shared_counters
 from common.process.control_channel import ControlChannel
 from common.process.launch import CONTROL, COUNTERS, Launch
 from dispatcher.policy.heartbeat import BEAT_S
@@ -32,9 +32,11 @@ def run(launch: Launch, make: Callable[[Launch, Counters], World] = World) -> in
     """The whole life of a dispatcher process; its exit code."""
     try:
         world = make(launch, open_counters(launch))
-    except ConfigError as error:
+        privileges.drop(privileges.identity(launch.config.globals))
+    except UsherError as error:
         trio.run(_report_failure, launch, str(error))
         return 1
+    world.trust(os.getuid())
     trio.run(_main, world)
     world.close()
     return 0

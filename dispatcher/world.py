@@ -150,6 +150,10 @@ class World:
 
     # --- what the parts ask --------------------------------------------------------------------------------------
 
+    def trust(self, uid: int) -> None:
+        """One more user that may speak on our abstract names."""
+        self._uids.add(uid)
+
     def is_trusted(self, uid: int) -> bool:
         return uid in self._uids
 

@@ -15,10 +15,11 @@ import time
 
 import trio
 
-from common.errors import ConfigError
+from common.errors import UsherError
 from common.model import AddressKind
 from common.observe.counters import Counters
 from common.observe.layout import Layout
+from common.process import privileges
 from common.process.control_channel import ControlChannel
 from common.process.launch import CONTROL, COUNTERS, Launch, abns_channel_fd, channel_fd
 from worker.receive import accept_channels, accept_clients
@@ -33,9 +34,12 @@ def run(launch: Launch) -> int:
     """The whole life of a worker process; its exit code."""
     try:
         world = World(launch, open_counters(launch))
-    except ConfigError as error:
+        # Last: certificates, files and names above may be for root's eyes only.
+        privileges.drop(privileges.identity(launch.config.globals))
+    except UsherError as error:
         trio.run(_report_failure, launch, str(error))
         return 1
+    world.trust(os.getuid())
     trio.run(_main, world)
     world.outlets.close()
     return 0
@@ -68,7 +72,8 @@ async def _main(world: World) -> None:
         _listen(world)
         if control is not None:
             nursery.start_soon(_obey, world, control)
-            await control.send({"op": "ready"})
+            if not await control.send({"op": "ready"}):
+                world.pump.stop()  # the master died before anybody could know of us
         await world.pump.run()
         nursery.cancel_scope.cancel()
 

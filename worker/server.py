@@ -7,11 +7,13 @@ Source: HAProxy manual 5.2 "server", "maxconn", "sni"; 4.2 "http-reuse".
 
 from __future__ import annotations
 
+import errno
 import socket
 from array import array
 from typing import TYPE_CHECKING
 
 from common import model
+from common.errors import ConfigError
 from common.model import AddressKind
 from common.net.sockaddr import SockAddr, resolve, sockaddr
 from common.observe import fields as f
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 
 _POOL = Fate.POOL  # looking a member up in its class costs more than the comparison
+
+
+def _waits_for_a_name(server: model.Server) -> bool:
+    """`init-addr none` (alone or as the last way): a name that nobody knows yet does not stop the start."""
+    ways = server.options.get("init-addr", ())
+    return any("none" in way.split(",") for way in ways)
 
 
 class Server:
@@ -61,6 +69,8 @@ class Server:
         self.told: tuple[str, int] | None = None  # the address that the master last told
         self._family: socket.AddressFamily | None = None
         self._address: SockAddr = ""
+        if not _waits_for_a_name(server):
+            self._family, self._address = sockaddr(resolve(server.address))
         self.tls = ServerTls(server.tls) if server.tls is not None else None
         self.source = sockaddr(resolve(server.source)) if server.source is not None else None
         self.usable = not server.disabled
@@ -80,7 +90,10 @@ class Server:
     def endpoint(self, exchange: Exchange) -> tuple[socket.AddressFamily, SockAddr]:
         """(family, address) to connect to. Address 0.0.0.0 means the client's destination, a port offset adds to its port."""
         if self._family is None:
-            self._family, self._address = sockaddr(resolve(self.address))
+            try:
+                self._family, self._address = sockaddr(resolve(self.address))
+            except ConfigError as error:
+                raise OSError(errno.EHOSTUNREACH, str(error)) from None
         address = self.address
         if address.kind in (AddressKind.INET, AddressKind.INET6):
             wants_host = address.host in ("", "0.0.0.0", "::", "*")

@@ -162,6 +162,10 @@ class World:
     def connections_max(self) -> int:
         return self.config.globals.maxconn
 
+    def trust(self, uid: int) -> None:
+        """One more user that may speak on our abstract names."""
+        self._uids.add(uid)
+
     def is_trusted(self, uid: int) -> bool:
         return uid in self._uids
 
