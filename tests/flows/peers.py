@@ -173,8 +173,8 @@ def refuses(address: Address) -> bool:
         connect(address, deadline_s=1.0).reset()
     except (ConnectionRefusedError, FileNotFoundError):
         return True
-    except ConnectionResetError:
-        pass  # it was in the backlog of a listener that went away just then
+    except (ConnectionResetError, TimeoutError):
+        pass  # it was on its way into the backlog of a listener that went away just then
     return False
 
 

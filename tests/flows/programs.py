@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tests.flows.peers import eventually
 
-PROGRAMS = os.environ.get("USHER_FLOWS", "haproxy").split()
+PROGRAMS = os.environ.get("USHER_FLOWS", "usher haproxy").split()
 STOP_S = 10.0
 _MARK = "USHER_FLOW_MARK"
 _marks = count(1)

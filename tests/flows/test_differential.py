@@ -121,4 +121,6 @@ def normal_log(line: str) -> str:
     if not match:
         return line
     timers = re.sub(r"(?<![-\d])\d+", "N", match[2])
-    return f"{match[1]}{timers}{match[3] or ''} {match[4]}BYTES{match[5]}"
+    # The first of the counts is of the whole process: the case before may not have gone yet.
+    rest = re.sub(r"( \S{2,4}) \d+(/\d+/\d+/\d+/)", r"\1 A\2", match[5], count=1)
+    return f"{match[1]}{timers}{match[3] or ''} {match[4]}BYTES{rest}"

@@ -273,10 +273,11 @@ def client_sockets(pid: int, clients: set[tuple[str, int]]) -> int:
             inodes.add(os.readlink(f"/proc/{pid}/fd/{name}"))
         except OSError:
             continue
-    found = 0
+    found = set()  # the kernel may show a line twice while the table changes
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         columns = line.split()
         host, port = columns[2].split(":")
         remote = (socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16))
-        found += remote in clients and f"socket:[{columns[9]}]" in inodes
-    return found
+        if remote in clients and f"socket:[{columns[9]}]" in inodes:
+            found.add(remote)
+    return len(found)

@@ -74,7 +74,7 @@ def test_soft_stop_lets_the_last_session_end(flow: Flow) -> None:
     server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     answer = client.receive_until(b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"connection: close" in answer.lower()
+    # With "connection: close" if the answering process knew already, else by closing what is idle then.
     assert client.receive_to_end() == b"ok"
     assert flow.instance.wait() == 0
     server.close()
