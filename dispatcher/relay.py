@@ -13,6 +13,7 @@ import errno
 import os
 import socket
 from collections import deque
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,9 +30,10 @@ from common.net.stream import Stream
 from common.observe import fields as f
 from common.observe.counters import Counters
 from common.wire.address_text import inet6_text, inet_text
-from common.wire.proxy_header import Family, ProxyHeader
-from common.wire.proxy_protocol import encode_v1, encode_v2
-from dispatcher.accept import Take, as_inet6, read_header, stream_socket
+from common.wire.proxy_header import Family, ProxyHeader, tcp4_header
+from common.wire.proxy_protocol import SslInfo, TlvType, encode_ssl, encode_v1, encode_v2
+from common.wire.tlv import Tlvs
+from dispatcher.accept import Take, as_inet6, bound_address, header_of, read_header, stream_socket
 from dispatcher.gates import Gates
 from dispatcher.handover import pause
 from dispatcher.servers import Servers
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 QUEUE_LOOK_S = 0.1  # how often one who waits for a place looks whether another dispatcher gave one back
 RETRY_PAUSE_S = 1.0  # before the same server is tried again (manual 4.2 "retries")
+_SSL_OPTIONS = frozenset({"ssl", "cert-cn", "ssl-cipher", "cert-sig", "cert-key"})
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
@@ -149,11 +152,11 @@ class RelayProxy:
 
     def taker(self, bind: Bind, listening: socket.socket) -> Take:
         """What a door does with a client."""
-        family = int(listening.family)
-        return lambda fd, address: self.accepted(bind, stream_socket(fd, family), address)
+        family, bound = int(listening.family), bound_address(listening)
+        return lambda fd, address: self.accepted(bind, stream_socket(fd, family), address, bound)
 
-    def accepted(self, bind: Bind, sock: socket.socket, address: object) -> None:
-        session = RelaySession(self, bind, Stream(self.owner.pump, sock), address)
+    def accepted(self, bind: Bind, sock: socket.socket, address: object, bound: tuple[bytes, int]) -> None:
+        session = RelaySession(self, bind, Stream(self.owner.pump, sock), address, bound)
         self.sessions.add(session)
         self.tally.came(bind.id)
         self.owner.relay_began()
@@ -252,10 +255,12 @@ class RelaySession:
         "src_port",
         "strand",
         "termination",
+        "tlvs",
         "variables",
     )
 
-    def __init__(self, proxy: RelayProxy, bind: Bind, client: Stream, address: object) -> None:
+    def __init__(self, proxy: RelayProxy, bind: Bind, client: Stream, address: object, bound: tuple[bytes, int]) -> None:
+        """address: what accept said; bound: where every client of the listening socket connects to, ("", 0) if that differs."""
         self.proxy = proxy
         self.bind = bind
         self.client = client
@@ -263,13 +268,14 @@ class RelaySession:
         self.queued_at: float | None = None
         self.connected_at: float | None = None
         self.src, self.src_port = packed(address)
-        self.dst, self.dst_port = b"", 0
+        self.dst, self.dst_port = bound
         self.server: RelayServer | None = None
         self.strand: Strand | None = None
         self.retries = 0
         self.redispatched = False
         self.bytes_in = self.bytes_out = 0
         self.termination = b"--"
+        self.tlvs: Tlvs = ()
         self.variables: Variables = {}
 
     async def run(self) -> None:
@@ -303,23 +309,36 @@ class RelaySession:
 
     async def _introduce(self) -> None:
         """Who the client is. Raises WireError, DeadlinePassed, OSError."""
-        self.dst, self.dst_port = packed(self.client.sock.getsockname())
+        if not self.dst and self.src:
+            self.dst, self.dst_port = packed(self.client.sock.getsockname())
         if self.bind.accept_proxy:
             header = await read_header(self.client, self.accepted_at + self.proxy.header_s)
+            self.tlvs = header.tlvs
             if not header.local:
                 self.src, self.src_port = header.source_packed, header.source_port
                 self.dst, self.dst_port = header.destination_packed, header.destination_port
 
     def _header_for(self, server: model.Server) -> bytes:
+        """The PROXY header as that server wants it. TLVs that the client's own header had go on to servers that take version 2."""
         if not server.send_proxy:
             return b""
-        header = self.proxy_header()
-        return encode_v1(header) if server.send_proxy == 1 else encode_v2(header, crc32c="crc32c" in server.proxy_v2_options)
+        options = server.proxy_v2_options
+        if server.send_proxy == 2 and not options and not self.tlvs:
+            return header_of(self.src, self.src_port, self.dst, self.dst_port)
+        header = self._proxy_header()
+        if server.send_proxy == 1:
+            return encode_v1(header)
+        tlvs = list(self.tlvs)
+        if "unique-id" in options:
+            tlvs.append((TlvType.UNIQUE_ID, self.proxy.log.unique_id(self)))
+        if options & _SSL_OPTIONS:
+            tlvs.append((TlvType.SSL, encode_ssl(SslInfo())))  # no TLS ends here
+        return encode_v2(replace(header, tlvs=tuple(tlvs)), crc32c="crc32c" in options)
 
-    def proxy_header(self) -> ProxyHeader:
+    def _proxy_header(self) -> ProxyHeader:
         source, to = self.src, self.dst
         if len(source) == len(to) == 4:
-            return ProxyHeader(2, False, Family.INET, inet_text(source), self.src_port, inet_text(to), self.dst_port)
+            return tcp4_header(inet_text(source), self.src_port, inet_text(to), self.dst_port)
         if source and to:
             return ProxyHeader(
                 2, False, Family.INET6, inet6_text(as_inet6(source)), self.src_port, inet6_text(as_inet6(to)), self.dst_port

@@ -29,7 +29,10 @@ _ERR = LEVELS["err"]
 class SessionLog:
     """The lines of one proxy. wanted: somebody listens."""
 
-    __slots__ = ("_error_format", "_format", "_logger", "_only_errors", "_proxy", "_separate_errors", "_skips_null", "_world", "wanted")
+    __slots__ = (
+        *("_error_format", "_format", "_logger", "_only_errors", "_proxy"),
+        *("_separate_errors", "_skips_null", "_unique_id", "_world", "wanted"),
+    )
 
     def __init__(self, proxy: model.Proxy, logger: Logger, world: WorldFacts) -> None:
         """Raises ExpressionError for a format that does not compile."""
@@ -43,8 +46,14 @@ class SessionLog:
         text = _format_text(proxy)
         environment = CompileEnvironment(where=Where.LOG, proxy=proxy)
         self._format = logformat.compile_log_format(text, environment) if text is not None else None
+        unique_id = proxy.unique_id_format
+        self._unique_id = logformat.compile_format(unique_id, environment, logformat.Purpose.VALUE) if unique_id is not None else None
         error_text = proxy.error_log_format
         self._error_format = logformat.compile_log_format(error_text, environment) if error_text is not None else logformat.error_line
+
+    def unique_id(self, session: RelaySession) -> bytes:
+        """By `unique-id-format`; b"" without one."""
+        return self._unique_id(_Facts(session, self._world)) if self._unique_id is not None else b""
 
     def connected(self, session: RelaySession) -> None:
         """A connection has come and said who it is."""

@@ -276,7 +276,7 @@ def main() -> None:
             found.append(listener)
     contenders = {
         "haproxy, send-proxy": lambda: haproxy(paths),
-        "ours, relay": lambda: ours(paths, relay=True),
+        "ours, relay": lambda: ours(paths, relay=True, profile=options.profile),
         "ours, handover": lambda: ours(paths, relay=False, profile=options.profile),
     }
     with child(Workers(channels, streams).run):

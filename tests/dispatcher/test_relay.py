@@ -17,7 +17,7 @@ import pytest
 from common.model import Timeouts
 from common.observe import fields as f
 from common.wire.proxy_header import Family, ProxyHeader
-from common.wire.proxy_protocol import decode, encode_v1
+from common.wire.proxy_protocol import decode, encode_v1, encode_v2
 from tests.dispatcher.harness import (
     PATIENCE_S,
     Running,
@@ -132,6 +132,28 @@ def test_header_of_the_client_is_passed_on() -> None:
         with accept(listener) as accepted:
             assert receive_all(accepted) == data + b"x"
         assert "192.0.2.1:1111 [" in dispatcher.log_line("dispatcher/p1")
+
+
+def test_version_2_carries_the_clients_own_tlvs_a_unique_id_and_a_checksum() -> None:
+    with relaying(unique_id_format="%{+X}o%ci-%cp") as (dispatcher, [listener]):
+        dispatcher.stop()
+        proxy = dispatcher.config.proxies[0]
+        proxy.binds[0].accept_proxy = True
+        proxy.servers[0].send_proxy = 2
+        proxy.servers[0].proxy_v2_options = frozenset({"unique-id", "crc32c", "ssl"})
+        dispatcher.start()
+        own = ProxyHeader(2, False, Family.INET, "192.0.2.1", 1111, "198.51.100.2", 2222, ((0x02, b"example.org"),))
+        client = dispatcher.connect(data=encode_v2(own))
+        client.shutdown(socket.SHUT_WR)
+        with accept(listener) as accepted:
+            decoded = decode(receive_all(accepted))
+        assert decoded is not None
+        header = decoded[0]
+        assert (header.source, header.source_port) == ("192.0.2.1", 1111)
+        assert header.authority == "example.org"
+        assert header.unique_id == b"C0000201-0457"
+        assert header.ssl is not None and not header.ssl.has_ssl
+        assert header.tlv(0x03) is not None
 
 
 @pytest.mark.parametrize(
