@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING
 
 from common.net.pump import DeadlinePassed
 from common.net.relay import Flow
-from common.net.stream import Stream
 from common.observe import fields as f
+from worker.client_facts import ClientFacts
 from worker.cut import Cut
-from worker.facts import ClientFacts
 from worker.http.answers import Answer, built_in
-from worker.http.buffered import body_so_far
 from worker.http.editor import clean_value
 from worker.http.framing import NO_BODY
-from worker.http.head import Limits
-from worker.route.evaluate import WAIT, CompiledRules, evaluate, inspect
+from worker.inspection import buffer_request, inspect_request, inspect_response, wait_for_body, wait_for_response_body
+from worker.route.evaluate import CompiledRules, evaluate, inspect
 from worker.route.verdicts import ALLOW, AwaitBody, Cause, CloseServer, Delay, Drop, Refuse, Reject, Respond, SwitchToHttp, Verdict, Wait
+from worker.socket_options import vanish
 from worker.steps import Step
 
 if TYPE_CHECKING:
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from worker.route.rules import Rules
     from worker.session import Session
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_TCP_REPAIR = 19  # socket.TCP_REPAIR is not in the standard library
 
 
 # --- before there is a request -------------------------------------------------------------------------------------------
@@ -81,7 +78,7 @@ async def request(exchange: Exchange, rules: Rules) -> Answer | None:
     elif rules.tcp_request:
         await _content(exchange, rules)
     if rules.buffers_request and head.body is not NO_BODY:
-        await _buffer_request(exchange)
+        await buffer_request(exchange)
     for ruleset in (rules.http_request, rules.redirects):
         if ruleset:
             answer = await _run(exchange, ruleset)
@@ -108,11 +105,11 @@ async def _run(exchange: Exchange, rules: CompiledRules) -> Answer | None:
         await _obey(exchange, verdict)
 
 
-async def _obey(exchange: Exchange, verdict: Verdict) -> None:
-    """A verdict that is no answer: wait, or raise Cut."""
+async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:
+    """A verdict that is no answer: nothing, or wait, or raise Cut."""
     pump = exchange.world.pump
     if isinstance(verdict, AwaitBody):
-        if not await _wait_for_body(exchange, pump.now + verdict.time_s, verdict.at_least_bytes):
+        if not await wait_for_body(exchange, pump.now + verdict.time_s, verdict.at_least_bytes):
             raise Cut(b"cR", 408, "client_timeout_in_body")
     elif isinstance(verdict, Wait):
         await _sleep(exchange, pump.now + verdict.time_s)
@@ -194,43 +191,6 @@ def _monitored(exchange: Exchange, rules: Rules) -> Answer:
     return exchange.error_answer(status) if status != 200 else exchange.frontend.errors.find(200, exchange) or built_in(200)
 
 
-# --- bodies that rules look into ---------------------------------------------------------------------------------------
-
-
-async def _buffer_request(exchange: Exchange) -> None:
-    """`option http-buffer-request`: the body is here, the buffer full, or the client late: that is an error then. Raises Cut."""
-    started = exchange.first_byte_at if exchange.first_byte_at is not None else exchange.started_at
-    deadline = started + exchange.frontend.request_s
-    if not await _wait_for_body(exchange, deadline, 0):
-        raise Cut(b"cR", 408, "client_timeout_in_body")
-
-
-async def _wait_for_body(exchange: Exchange, deadline: float, at_least_bytes: int) -> bool:
-    """Receive the request's body into the exchange's buffer. False: the deadline came first. Raises Cut if the client goes."""
-    head, stream = exchange.head, exchange.stream
-    assert head is not None
-    plan = head.body
-    if plan is NO_BODY:
-        return True
-    limit = Limits.of(exchange.world.config.globals).head_bytes_max
-    asked = False
-    while True:
-        body, whole = body_so_far(plan, exchange.client_buffer)
-        if whole or len(exchange.client_buffer) >= limit or 0 < at_least_bytes <= len(body):
-            return True
-        if head.expect_continue and not asked and not exchange.client_buffer:
-            asked = True
-            await stream.send(_CONTINUE, deadline)
-            exchange.edit_request().del_header(b"Expect")  # the server need not say it again
-        try:
-            data = await stream.recv(limit - len(exchange.client_buffer), deadline)
-        except DeadlinePassed:
-            return False
-        if not data:
-            raise Cut(b"CR", 0, "client_closed_in_body")
-        exchange.client_buffer += data
-
-
 # --- contents ----------------------------------------------------------------------------------------------------------
 
 
@@ -238,10 +198,8 @@ async def _content(exchange: Exchange, rules: Rules) -> None:
     """`tcp-request content` rules on an HTTP request, whose head is here. Raises Cut."""
     exchange.inspection_final = True
     verdict = inspect(rules.tcp_request, exchange)
-    if verdict is None or verdict is WAIT or verdict is ALLOW or isinstance(verdict, SwitchToHttp):
-        return
-    assert isinstance(verdict, Verdict)
-    await _obey(exchange, verdict)
+    if isinstance(verdict, Verdict):
+        await _obey(exchange, verdict)
 
 
 async def tcp(exchange: Exchange) -> Backend | None:
@@ -250,8 +208,11 @@ async def tcp(exchange: Exchange) -> Backend | None:
     rules = frontend.rules
     if rules.captures.wanted:
         exchange.request_captures = rules.captures.of_request(None)
-    if rules.tcp_request and not await _inspect(exchange, rules):
-        return None
+    if rules.tcp_request:
+        verdict = await inspect_request(exchange, rules)
+        if isinstance(verdict, SwitchToHttp):
+            return None
+        await _obey(exchange, verdict)
     backend: Backend | None = rules.choose_backend(exchange) if rules.switching else frontend.default_backend
     if backend is None:
         raise Cut(b"SC", 0, "no_backend")
@@ -260,93 +221,13 @@ async def tcp(exchange: Exchange) -> Backend | None:
     exchange.routed = backend
     backend.connections += 1
     if backend.rules is not rules and backend.rules.tcp_request:
-        await _inspect(exchange, backend.rules)
+        await _obey(exchange, await inspect_request(exchange, backend.rules))
     return backend
 
 
-async def _inspect(exchange: Exchange, rules: Rules) -> bool:
-    """Keep what the client sends until the rules know, or the inspection delay is over. False: switch to HTTP. Raises Cut, OSError."""
-    pump, stream = exchange.world.pump, exchange.stream
-    deadline = pump.now + min(rules.inspect_request_s, exchange.frontend.client_s)
-    limit = Limits.of(exchange.world.config.globals).head_bytes_max
-    exchange.inspection_final = False
-    if not exchange.client_buffer:
-        _receive(exchange, limit)
-    while True:
-        if pump.now >= deadline or len(exchange.client_buffer) >= limit:
-            exchange.inspection_final = True
-        verdict = inspect(rules.tcp_request, exchange)
-        if verdict is not WAIT:
-            break
-        try:
-            while not _receive(exchange, limit):
-                await stream.readable(deadline)
-        except DeadlinePassed:
-            exchange.inspection_final = True
-    exchange.inspection_final = True
-    if isinstance(verdict, SwitchToHttp):
-        return False
-    if verdict is not None and verdict is not ALLOW:
-        assert isinstance(verdict, Verdict)
-        await _obey(exchange, verdict)
-    return True
-
-
-def _receive(exchange: Exchange, limit: int) -> bool:
-    """Add what the client has sent to the buffer; whether there was anything, the end included. Raises OSError."""
-    data = exchange.stream.recv_now(limit - len(exchange.client_buffer))
-    if data is None:
-        return False
-    if data:
-        exchange.client_buffer += data
-        seat = exchange.session.seat
-        if seat is not None:
-            seat.taken()
-    else:
-        exchange.inspection_final = True
-    return True
-
-
 async def tcp_response(exchange: Exchange, backend: Backend, up: Flow, down: Flow) -> None:
-    """Mode tcp: keep what the server sends until the rules know, or the inspection delay is over; what the client sends goes on.
-
-    What is kept goes into `down`. Raises Cut, OSError.
-    """
-    pump, server = exchange.world.pump, down.source
-    rules = backend.rules
-    deadline = pump.now + min(rules.inspect_response_s, backend.server_s)
-    limit = Limits.of(exchange.world.config.globals).head_bytes_max
-    exchange.inspection_final = False
-    while True:
-        up.step()
-        _receive_response(exchange, server, limit)
-        if pump.now >= deadline or len(exchange.response_buffer) >= limit:
-            exchange.inspection_final = True
-        verdict = inspect(rules.tcp_response, exchange)
-        if verdict is not WAIT:
-            break
-        if up.done:
-            up.target.shutdown_write()
-        readers = (server,) if up.waiting or up.done else (server, up.source)
-        try:
-            await pump.wait_any(readers, (up.target,) if up.waiting else (), deadline)
-        except DeadlinePassed:
-            exchange.inspection_final = True
-    exchange.inspection_final = True
-    down.held, exchange.response_buffer = exchange.response_buffer, b""
-    if isinstance(verdict, CloseServer):
-        down.limit = 0
-        up.limit = 0
-    _response_content(exchange, verdict)
-
-
-def _receive_response(exchange: Exchange, server: Stream, limit: int) -> None:
-    """Add what the server has sent to the buffer. Raises OSError."""
-    data = server.recv_now(limit - len(exchange.response_buffer))
-    if data:
-        exchange.response_buffer += data
-    elif data is not None:
-        exchange.inspection_final = True
+    """Mode tcp: content rules on what the server sends first; `down` has it then. Raises Cut, OSError."""
+    _response_content(exchange, await inspect_response(exchange, backend, up, down))
 
 
 # --- responses ---------------------------------------------------------------------------------------------------------
@@ -384,30 +265,11 @@ async def _run_response(exchange: Exchange, rules: CompiledRules) -> Answer | No
         if isinstance(verdict, Respond):
             return answered(exchange, verdict, b"H")
         if isinstance(verdict, AwaitBody):
-            await _wait_for_response_body(exchange, verdict)
+            await wait_for_response_body(exchange, verdict)
         elif isinstance(verdict, Wait):
             await _sleep(exchange, exchange.world.pump.now + verdict.time_s)
         else:
             _response_content(exchange, verdict)
-
-
-async def _wait_for_response_body(exchange: Exchange, verdict: AwaitBody) -> None:
-    """Receive the response's body into the exchange's buffer, up to the buffer's size or the rule's time."""
-    head, connection, pump = exchange.response_head, exchange.connection, exchange.world.pump
-    assert head is not None and connection is not None
-    deadline = pump.now + verdict.time_s
-    limit = Limits.of(exchange.world.config.globals).head_bytes_max
-    while True:
-        body, whole = body_so_far(head.body, exchange.response_buffer)
-        if whole or len(exchange.response_buffer) >= limit or 0 < verdict.at_least_bytes <= len(body):
-            return
-        try:
-            data = await connection.stream.recv(limit - len(exchange.response_buffer), deadline)
-        except DeadlinePassed:
-            return
-        if not data:
-            return
-        exchange.response_buffer += data
 
 
 def _response_content(exchange: Exchange, verdict: object) -> None:
@@ -435,29 +297,3 @@ def _both(exchange: Exchange) -> tuple[Rules, ...]:
     frontend = exchange.frontend.rules
     routed = exchange.routed
     return (frontend,) if routed is None or routed.rules is frontend else (routed.rules, frontend)
-
-
-# --- vanishing ---------------------------------------------------------------------------------------------------------
-
-
-def vanish(stream: Stream, ttl: int | None) -> None:
-    """Close the client's connection so that the client does not hear of it, as far as we may.
-
-    With the privilege for it the kernel forgets the connection in silence (TCP_REPAIR). Else, or if a TTL is given, it sends a reset
-    that the next router throws away.
-    """
-    sock = stream.sock
-    if ttl is None:
-        try:
-            sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
-            stream.abort()
-            return
-        except OSError:
-            pass
-    hops = ttl or 1
-    for level, option in ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)):
-        try:
-            sock.setsockopt(level, option, hops)
-        except OSError:
-            pass
-    stream.abort()

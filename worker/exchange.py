@@ -125,6 +125,8 @@ class Exchange(ExchangeFacts):
                     continue
                 if response.body.kind is _TUNNEL or backend.response_active or frontend.response_active:
                     return await self._pass_on_unusual(connection, response, rest)
+                if frontend.log.early:
+                    self._log_early(response)
                 keep = self._pass_on_whole(connection, response, rest)
                 return keep if keep is not None else await self._pass_on(connection, response, rest)
         except Cut as cut:
@@ -155,6 +157,8 @@ class Exchange(ExchangeFacts):
         pump = stream.pump
         self.bc_reused = connection.requests > 0
         connection.requests += 1
+        if self.server_socket_options:
+            self.set_server_options(connection)
         if self.frontend.plain and backend.plain and self.request_editor is None:
             head = request.forwarded or request_head(request)
         else:
@@ -305,6 +309,14 @@ class Exchange(ExchangeFacts):
 
     # --- answering the client ----------------------------------------------------------------------------------------
 
+    def _log_early(self, response: Response) -> None:
+        """`option logasap`: the line is written when the response's head is known."""
+        self.response_head = response
+        self.server_status = self.status = response.status
+        self.bytes_out = len(response.raw)
+        self.logged_early = True
+        self.frontend.log.exchange(self)
+
     def _pass_on_whole(self, connection: ServerConnection, response: Response, rest: bytes) -> bool | None:
         """The usual case in one call: the whole response is here and the client takes it. None: it is not."""
         request = self.head
@@ -422,6 +434,8 @@ class Exchange(ExchangeFacts):
 
     def _return_connection(self, connection: ServerConnection, response: Response, leftover: bytes) -> None:
         """The server's connection goes back to its book, or is closed when it cannot carry another request."""
+        if self.frontend.log.asks_server_side:
+            self.note_server_side()
         self.connection = None
         if leftover or self.closes_server or self.unfinished is not None or not response.keep_alive or response.body is CLOSE_BODY:
             connection.server.drop(connection)
@@ -429,6 +443,8 @@ class Exchange(ExchangeFacts):
             connection.server.give_back(connection, response, self)
 
     def _drop_connection(self) -> None:
+        if self.connection is not None and self.frontend.log.asks_server_side:
+            self.note_server_side()
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.server.drop(connection)
@@ -547,6 +563,6 @@ class Exchange(ExchangeFacts):
             if kind is not None:
                 words[kind] += 1
             tally.touch()
-        if frontend.log.wanted:
+        if frontend.log.wanted and not self.logged_early:
             self.ended_at = self.world.pump.now
             frontend.log.exchange(self)

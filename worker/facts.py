@@ -6,8 +6,7 @@ asks about pays for none; those that are set on the way have their "not yet" val
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from common import model
@@ -20,6 +19,7 @@ from worker.http.answers import Answer
 from worker.http.buffered import body_so_far
 from worker.http.editor import RequestEditor, ResponseEditor
 from worker.http.head import Request, Response
+from worker.socket_options import apply_socket_option
 
 if TYPE_CHECKING:
     from common.net.stream import Stream
@@ -133,6 +133,7 @@ class ExchangeFacts:
     inspection_final = True
     _src: tuple[bytes, int] | None = None
     _dst: tuple[bytes, int] | None = None
+    _noted_server_side: Mapping[str, tuple[bytes, int]] = {}
     _unique_id: bytes | None = None
     _txn: Variables | None = None
     _req: Variables | None = None
@@ -190,9 +191,13 @@ class ExchangeFacts:
     def bc_dst_port(self) -> int:
         return self._server_side("getpeername")[1]
 
+    def note_server_side(self) -> None:
+        """Keep the server connection's addresses for a log line that asks for them after the connection has gone its way."""
+        self._noted_server_side = {which: self._server_side(which) for which in ("getsockname", "getpeername")}
+
     def _server_side(self, which: str) -> tuple[bytes, int]:
         if self.connection is None:
-            return b"", 0
+            return self._noted_server_side.get(which, (b"", 0))
         try:
             return packed(getattr(self.connection.stream.sock, which)())
         except OSError:
@@ -367,6 +372,12 @@ class ExchangeFacts:
         else:
             apply_socket_option(self.stream.sock, option, value)
 
+    def set_server_options(self, connection: ServerConnection) -> None:
+        """What `set-bc-mark` and `set-bc-tos` said; nobody else may use this connection then."""
+        connection.is_private = True
+        for option, value in self.server_socket_options:
+            apply_socket_option(connection.stream.sock, option, value)
+
     def count_failed_rewriting(self) -> None:
         tally = (self.leased or self.routed or self.frontend).tally
         tally.words[WREW] += 1
@@ -401,50 +412,3 @@ class ExchangeFacts:
     @property
     def request_date(self) -> float:
         return self.world.wall(self.first_byte_at if self.first_byte_at is not None else self.session.accepted_at)
-
-
-class ClientFacts(ExchangeFacts):
-    """Stands for an exchange before there is one: in tcp-request connection and session rules. What is set is the session's."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.frontend = session.proxy
-        self.world = session.world
-        self.stream = session.stream
-        self.head = None
-        self.started_at = session.accepted_at
-
-    def set_source(self, address: bytes, port: int) -> None:
-        self.session.src, self.session.src_port = address, port
-
-    def set_destination(self, address: bytes, port: int) -> None:
-        self.session.dst, self.session.dst_port = address, port
-
-    def track(self, index: int, entry: StickEntry) -> None:
-        if self.session.tracked is None:
-            self.session.tracked = {}
-        self.session.tracked.setdefault(index, entry)
-
-    @property
-    def expects_proxy(self) -> bool:
-        return self.session.awaits_header
-
-    @expects_proxy.setter
-    def expects_proxy(self, expects: bool) -> None:
-        """`expect-proxy layer4`; not where the header has already come another way."""
-        self.session.awaits_header = expects and self.session.proxy_header is None
-
-
-_SOCKET_OPTIONS = {
-    "mark": ((socket.SOL_SOCKET, socket.SO_MARK),),
-    "tos": ((socket.IPPROTO_IP, socket.IP_TOS), (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)),
-}
-
-
-def apply_socket_option(sock: socket.socket, option: str, value: int) -> None:
-    """Set a mark or a type of service, as far as the socket's family knows it and we may."""
-    for level, name in _SOCKET_OPTIONS[option]:
-        try:
-            sock.setsockopt(level, name, value)
-        except OSError:
-            pass

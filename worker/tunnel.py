@@ -46,6 +46,8 @@ async def serve(session: Session) -> bytes | None:
             raise Cut(failed.termination, 0, failed.slug) from None
         if session.seat is not None:
             session.seat.taken()
+        if exchange.server_socket_options:
+            exchange.set_server_options(connection)
         exchange.step = Step.DATA
         session.phase = "tunnel"
         await _run(exchange, connection, exchange.client_buffer, b"")

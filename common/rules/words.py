@@ -65,7 +65,7 @@ class Words:
 
     def fault(self, message: str, word: int | None = None, hint: str = "") -> ExpressionError:
         """A complaint about a word: the one taken last, if none is named."""
-        return ExpressionError(f'"{self.action}": {message}', self.position - 1 if word is None else word, hint)
+        return ExpressionError(message, self.position - 1 if word is None else word, hint)
 
     def end(self) -> None:
         """Raises ExpressionError if a word is left."""

@@ -11,7 +11,9 @@ from typing import Any
 from common.acl.casts import wrapper
 from common.acl.environment import CompileEnvironment
 from common.acl.expressions import Expression
+from common.acl.indexes import Entry
 from common.acl.logformat import Format
+from common.acl.maps import PatternList
 from common.acl.types import SampleType, Typed
 from common.errors import ExpressionError
 from common.rules.actions import (
@@ -170,41 +172,41 @@ def number_of(value: int | Expression) -> Callable[[Subject], int | None]:
 
 
 def change_list(action: ChangeList, environment: CompileEnvironment) -> Effect:
-    """Raises ExpressionError if nothing loads that file: the list would have no user."""
-    patterns = environment.maps.named(action.file)
-    wants_map = action.kind.endswith("map")
-    if patterns is None or patterns.is_map is not wants_map:
-        kind = "map" if wants_map else "ACL"
-        raise ExpressionError(f'no {kind} of the configuration is loaded from the file "{action.file}", so that it cannot be changed')
-    known = patterns
+    """The list is looked up each time: a section further down may be the one that loads its file. Without one nothing happens."""
+    maps, file, wants_map = environment.maps, action.file, action.kind.endswith("map")
     key_of = action.key.build
-    if action.kind.startswith("del-"):
-
-        def delete(subject: Subject) -> None:
-            for entry in known.select(_text(key_of(subject))):
-                known.delete(entry)
-
-        return delete
     value_of = action.value.build if action.value is not None else None
+    change = _delete if action.kind.startswith("del-") else _enter
 
-    def enter(subject: Subject) -> None:
-        key = key_of(subject)
-        value = value_of(subject) if value_of is not None else None
-        found = known.select(_text(key)) if key[:1] != b"#" else []
-        try:
-            if not found:
-                known.add(key, value)
-            elif value is not None:
-                for entry in found:
-                    known.set(entry, value)
-        except ExpressionError:
-            pass  # a key that the list's way of matching cannot take, made from what a client sent
+    def apply(subject: Subject) -> None:
+        patterns = maps.named(file)
+        if patterns is not None and patterns.is_map is wants_map:
+            change(patterns, key_of(subject), value_of(subject) if value_of is not None else None)
 
-    return enter
+    return apply
 
 
-def _text(key: bytes) -> str:
-    return key.decode("utf-8", "surrogateescape")
+def _delete(patterns: PatternList, key: bytes, value: bytes | None) -> None:
+    for entry in _entries(patterns, key):
+        patterns.delete(entry)
+
+
+def _enter(patterns: PatternList, key: bytes, value: bytes | None) -> None:
+    """Each key once: one that is there gets the new value. A key that the list's way of matching cannot take changes nothing."""
+    found = _entries(patterns, key)
+    try:
+        if not found:
+            patterns.add(key, value)
+        elif value is not None:
+            for entry in found:
+                patterns.set(entry, value)
+    except ExpressionError:
+        pass
+
+
+def _entries(patterns: PatternList, key: bytes) -> list[Entry]:
+    """By key alone: "#3" is not a reference here, as what a client sent must not be one."""
+    return [entry for entry in patterns.entries_of() if entry.key == key]
 
 
 def track(action: Track, environment: CompileEnvironment) -> Effect:

@@ -189,7 +189,7 @@ def _ruleset(proxy: model.Proxy, ruleset: Ruleset, environment: CompileEnvironme
     compiled = []
     for rule in proxy.rules:
         if rule.ruleset == ruleset.value:
-            with _At(rule.place):
+            with _At(rule.place, f"{ruleset.value} {rule.words[0] if rule.words else ''}".strip()):
                 environment.place = at.place = rule.place
                 action = parse_action(ruleset, rule.words, environment)
                 run = compile_action(action, ruleset, environment)
@@ -232,12 +232,13 @@ def _monitor(proxy: model.Proxy, environment: CompileEnvironment) -> Monitor | N
 
 
 class _At:
-    """Complaints inside name this place."""
+    """Complaints inside name this place, and what stands there."""
 
-    __slots__ = ("_place",)
+    __slots__ = ("_place", "_title")
 
-    def __init__(self, place: model.Place) -> None:
+    def __init__(self, place: model.Place, title: str = "") -> None:
         self._place = place
+        self._title = f'"{title}": ' if title else ""
 
     def __enter__(self) -> None:
         pass
@@ -245,4 +246,4 @@ class _At:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ExpressionError):
             place = self._place
-            raise ExpressionError(f"{place.file}:{place.line}: {error}", error.word, error.hint) from None
+            raise ExpressionError(f"{place.file}:{place.line}: {self._title}{error}", error.word, error.hint) from None
