@@ -6,6 +6,7 @@ Source: HAProxy manual 8.2, "option httplog", "option tcplog", "option dontlognu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,29 @@ if TYPE_CHECKING:
     from worker.facts import ExchangeFacts
     from worker.session import Session
 
+# What asks for the addresses of the server's connection, which is given back before the line is written.
+_SERVER_SIDE = re.compile(r"%(?:\{[^}]*\})?(?:bi|bp|si|sp)\b|bc_(?:src|dst)")
 _INFO = LEVELS["info"]
 _ERR = LEVELS["err"]
 Build = Callable[[Facts], bytes]
 
 
 class SessionLog:
-    """wanted: somebody listens."""
+    """wanted: somebody listens. early: `option logasap`. asks_server_side: the format has the server connection's addresses."""
 
-    __slots__ = ("_error_format", "_format", "_lines", "_logger", "_proxy", "only_errors", "separate_errors", "skips_null", "wanted")
+    __slots__ = (
+        "_error_format",
+        "_format",
+        "_lines",
+        "_logger",
+        "_proxy",
+        "asks_server_side",
+        "early",
+        "only_errors",
+        "separate_errors",
+        "skips_null",
+        "wanted",
+    )
 
     def __init__(self, proxy: model.Proxy, logger: Logger, environment: CompileEnvironment) -> None:
         """Raises ExpressionError for a format that does not compile."""
@@ -51,6 +66,8 @@ class SessionLog:
         self.separate_errors = "log-separate-errors" in options
         text = format_text(proxy)
         self._format: Build = connect_line if text is None else compile_log_format(text, environment).build
+        self.early = self.wanted and "logasap" in options
+        self.asks_server_side = self.wanted and text is not None and _SERVER_SIDE.search(text) is not None
         error_text = proxy.error_log_format
         self._error_format: Build = error_line if error_text is None else compile_log_format(error_text, environment).build
 
