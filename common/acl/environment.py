@@ -82,7 +82,7 @@ _OFFERS: Mapping[Where, frozenset[Needs]] = {
     Where.LOG: _LOG,
     Where.CHECK: frozenset(
         {Needs.NOTHING, Needs.CLIENT, Needs.BACKEND, Needs.SERVER, Needs.SERVER_CONNECTION}
-        | {Needs.RESPONSE_BYTES, Needs.RESPONSE, Needs.CONTENT}
+        | {Needs.RESPONSE_BYTES, Needs.RESPONSE, Needs.RESPONSE_KEPT, Needs.CONTENT}
     ),
 }
 

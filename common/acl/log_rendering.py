@@ -145,12 +145,10 @@ def _address_text(row: LogVariable, flags: Flags, missing: bytes) -> Build:
         value = get(facts)
         if value is None:
             return missing
-        if value == b"unix":
-            text: bytes = value
-        elif flags.hexadecimal:
-            text = value.hex().upper().encode()
-        else:
-            text = format_address(value)
+        if flags.hexadecimal and value != b"unix":
+            digits: bytes = value.hex().upper().encode()
+            return digits
+        text = value if value == b"unix" else format_address(value)
         return b'"%b"' % text if flags.quote else text
 
     return address
