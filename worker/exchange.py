@@ -548,12 +548,14 @@ class Exchange(ExchangeFacts):
         kind = RESPONSE_OF_STATUS[status] if status is not None else None
         if kind is not None:
             words[kind] += 1
-        tally.touch()
+        if not tally.dirty:
+            tally.touch()
         if backend is not None:
             backend.connections -= 1
             tally = backend.tally
             tally.words[REQ_TOT] += 1
-            tally.touch()
+            if not tally.dirty:
+                tally.touch()
             if server is not None:
                 tally = server.tally
                 tally.words[STOT] += 1
@@ -562,7 +564,8 @@ class Exchange(ExchangeFacts):
             words[BOUT] += bytes_out
             if kind is not None:
                 words[kind] += 1
-            tally.touch()
+            if not tally.dirty:
+                tally.touch()
         if frontend.log.wanted and not self.logged_early:
             self.ended_at = self.world.pump.now
             frontend.log.exchange(self)

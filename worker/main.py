@@ -8,6 +8,7 @@ master, write the heartbeat, empty log backlogs.
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import socket
@@ -26,6 +27,7 @@ from worker.receive import accept_channels, accept_clients
 from worker.world import World
 
 HEARTBEAT_S = 0.25
+COLLECT_AFTER = 20_000  # container objects more than freed before the collector looks at the young
 ROLE = 2  # in the heartbeat: 1 dispatcher, 2 worker
 _ABSTRACT = (AddressKind.ABNS, AddressKind.ABNSZ)
 
@@ -40,6 +42,9 @@ def run(launch: Launch) -> int:
         trio.run(_report_failure, launch, str(error))
         return 1
     world.trust(os.getuid())
+    # What is there now stays: the collector need not look at it again, and sessions make few cycles.
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     trio.run(_main, world)
     world.outlets.close()
     return 0

@@ -14,19 +14,22 @@ Derive = Callable[["array[int]"], None]
 
 
 class Tally:
-    """One block: `words[STOT] += 1`. After counting, `touch()`."""
+    """One block: `words[STOT] += 1`. After counting, `touch()`, unless it is `dirty` already."""
 
-    __slots__ = ("_derive", "_pending", "_shared", "words")
+    __slots__ = ("_derive", "_pending", "_shared", "dirty", "words")
 
-    def __init__(self, shared: memoryview[int], pending: set[Tally], derive: Derive) -> None:
+    def __init__(self, shared: memoryview[int], pending: list[Tally], derive: Derive) -> None:
         self._shared = shared
         self._pending = pending
         self._derive = derive
+        self.dirty = False
         self.words = array("q", shared.tolist())
 
     def touch(self) -> None:
         """These words are to be published."""
-        self._pending.add(self)
+        if not self.dirty:
+            self.dirty = True
+            self._pending.append(self)
 
     def unpublished(self, word: int) -> int:
         """How far one word is ahead of what the others see."""
@@ -34,6 +37,7 @@ class Tally:
         return self.words[word] - self._shared[word]
 
     def publish(self) -> None:
+        self.dirty = False
         self._derive(self.words)
         self._shared[:] = memoryview(self.words)
 
@@ -44,7 +48,7 @@ class Tallies:
     __slots__ = ("pending",)
 
     def __init__(self) -> None:
-        self.pending: set[Tally] = set()
+        self.pending: list[Tally] = []
 
     def of(self, shared: memoryview[int], derive: Derive = lambda words: None) -> Tally:
         return Tally(shared, self.pending, derive)
