@@ -7,7 +7,7 @@ SPEC.toml:
     [[contender]]
     name = "haproxy two tiers"
     start = ["haproxy -db -f {here}/d.cfg", "haproxy -db -f {here}/w.cfg"]  # one family of processes each
-    ready = ["127.0.0.1:1234"]                          # addresses that must accept before the load starts
+    ready = ["127.0.0.1:1234"]                          # must answer GET /s before the load starts
 
     [[scenario]]
     name = "keep-alive, 64 connections"
@@ -140,33 +140,24 @@ class Bench:
         finally:
             stop(started)
 
-    def wait_ready(self, addresses: list[str], started: list[subprocess.Popen[bytes]]) -> None:
-        try:
-            wait_ready(addresses, started)
-        except SystemExit as error:
-            raise SystemExit(f"{error}; what was printed:\n{(self.work / LOG).read_text()[-3000:]}") from None
-
-    def start(self, command: str) -> subprocess.Popen[bytes]:
-        words = shlex.split(command.format(**self.words))
-        return subprocess.Popen(words, stdout=self.log, stderr=self.log, start_new_session=True, cwd=self.work, env=environment())
-
-
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-
-
-def wait_ready(addresses: list[str], started: list[subprocess.Popen[bytes]]) -> None:
+    def wait_ready(addresses: list[str], started: list[subprocess.Popen[bytes]]) -> None:
+    """Until each address answers a request with 200: that whoever accepts has somebody behind it, too."""
     until = time.monotonic() + READY_S
     for address in addresses:
-        host, _, port = address.rpartition(":")
-        while True:
-            try:
-                socket.create_connection((host, int(port)), 1).close()
-                break
-            except OSError:
-                if time.monotonic() > until or any(child.poll() is not None for child in started):
-                    raise SystemExit(f"{address} does not accept") from None
-                time.sleep(0.05)
+        while not answers(address):
+            if time.monotonic() > until or any(child.poll() is not None for child in started):
+                raise SystemExit(f"{address} does not answer")
+            time.sleep(0.05)
+
+
+def answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), 1) as connection:
+            connection.sendall(b"GET /s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            return b" 200 " in connection.recv(1000)
+    except OSError:
+        return False
 
 
 def stop(started: list[subprocess.Popen[bytes]]) -> None:
