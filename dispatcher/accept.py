@@ -30,11 +30,13 @@ from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.sockaddr import packed
 from common.net.stream import Stream
 from common.wire import proxy_protocol
+from common.wire.address_text import inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v2, encode_v2_inet, encode_v2_inet6
 from dispatcher.gates import Gates
 from dispatcher.handover import pause
 from dispatcher.level import Level
+from dispatcher.visitor import Visitor
 from dispatcher.workers import Client, Farm
 
 ACCEPT_PAUSE_S = 0.1  # after running out of descriptors or memory
@@ -49,6 +51,22 @@ _SOCK_STREAM = int(socket.SOCK_STREAM)
 
 Take = Callable[[int, Any], None]
 """What is done with a client: (its descriptor, non-blocking and from now on the taker's; what accept said of its address)."""
+
+Welcome = Callable[[socket.socket, Visitor], None]
+"""What is done with a client whom the rules have let in."""
+
+
+class TurnedAway(Protocol):
+    """Hears of a client that was accepted and came no further. denied: by a rule."""
+
+    def __call__(self, *, denied: bool) -> None: ...
+
+
+class Rules(Protocol):
+    """`tcp-request connection` (dispatcher/rules.py)."""
+
+    def admit(self, bind: Bind, sock: socket.socket, visitor: Visitor) -> Visitor | None:
+        """None: turned away, and the socket is closed."""
 
 
 class Owner(Protocol):
@@ -208,42 +226,71 @@ def handover_taker(farm: Farm, listener: int, listening: socket.socket) -> Take:
                 to, to_port = local_address(fd, family)
             except OSError:
                 os.close(fd)
-                farm.turned_away(listener)
+                farm.turned_away(listener, denied=False)
                 return
         seat(Client(fd, listener, header_of(source, source_port, to, to_port), source))
 
     return take
 
 
-def header_taker(owner: Owner, farm: Farm, listener: int, listening: socket.socket, wait_s: float) -> Take:
-    """The same for a bind with `accept-proxy`: the client's own header comes first and says who it is."""
+def visitor_taker(bind: Bind, listening: socket.socket, rules: Rules | None, welcome: Welcome, turned_away: TurnedAway) -> Take:
+    """What a door does where more must be known of a client than his addresses: rules, or a PROXY header that he begins with."""
     family = int(listening.family)
+    destination, destination_port = bound_address(listening)
 
     def take(fd: int, address: object) -> None:
-        stream = Stream(owner.pump, stream_socket(fd, family))
-        owner.pump.spawn(_introduce(owner, farm, listener, stream, address, wait_s), "introduction", late=True)
+        sock = stream_socket(fd, family)
+        source, source_port = packed(address)
+        to, to_port = destination, destination_port
+        if not to and source:
+            try:
+                to, to_port = packed(sock.getsockname())
+            except OSError:
+                sock.close()
+                turned_away(denied=False)
+                return
+        visitor: Visitor | None = Visitor(source, source_port, to, to_port, bind.accept_proxy)
+        if rules:
+            assert visitor is not None
+            visitor = rules.admit(bind, sock, visitor)
+        if visitor is None:
+            turned_away(denied=True)
+        else:
+            welcome(sock, visitor)
 
     return take
 
 
-async def _introduce(owner: Owner, farm: Farm, listener: int, stream: Stream, address: object, wait_s: float) -> None:
+def farm_welcome(owner: Owner, farm: Farm, listener: int, wait_s: float) -> Welcome:
+    """Seat a visitor, after his header if he is to send one."""
+
+    def welcome(sock: socket.socket, visitor: Visitor) -> None:
+        if visitor.expects_header:
+            owner.pump.spawn(_introduce(owner, farm, listener, Stream(owner.pump, sock), visitor, wait_s), "introduction", late=True)
+        else:
+            farm.seat(Client(sock.detach(), listener, _header_of_visitor(visitor), visitor.src))
+
+    return welcome
+
+
+async def _introduce(owner: Owner, farm: Farm, listener: int, stream: Stream, visitor: Visitor, wait_s: float) -> None:
     try:
         header = await read_header(stream, owner.pump.now + wait_s)
-        if header.local:
-            source, source_port = packed(address)
-            to, to_port = packed(stream.sock.getsockname())
-            data = header_of(source, source_port, to, to_port)
-        else:
-            source, data = header.source_packed, encode_v2(header)
     except (WireError, DeadlinePassed, OSError) as error:
         stream.close()
-        farm.turned_away(listener)
-        owner.log("info", f"connection from {address_text(address)} closed: no valid PROXY header, reason: {_slug_of(error)}")
+        farm.turned_away(listener, denied=False)
+        who = address_text(visitor.src, visitor.src_port)
+        owner.log("info", f"connection from {who} closed: no valid PROXY header, reason: {_slug_of(error)}")
         return
     except BaseException:
         stream.close()
         raise
+    source, data = (visitor.src, _header_of_visitor(visitor)) if header.local else (header.source_packed, encode_v2(header))
     farm.seat(Client(stream.detach().detach(), listener, data, source))
+
+
+def _header_of_visitor(visitor: Visitor) -> bytes:
+    return header_of(visitor.src, visitor.src_port, visitor.dst, visitor.dst_port)
 
 
 def _slug_of(error: WireError | DeadlinePassed | OSError) -> str:
@@ -294,12 +341,11 @@ def header_of(source: bytes, source_port: int, to: bytes, to_port: int) -> bytes
     return _LOCAL_HEADER
 
 
-def address_text(address: object) -> str:
-    """What accept said, for a log line."""
-    if isinstance(address, tuple):
-        host, port = address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return "unix:"
+def address_text(address: bytes, port: int) -> str:
+    """A packed address for a log line."""
+    if len(address) == 4:
+        return f"{inet_text(address)}:{port}"
+    return f"[{inet6_text(address)}]:{port}" if address else "unix:"
 
 
 def as_inet6(address: bytes) -> bytes:

@@ -25,7 +25,7 @@ from common.net.dial import dial
 from common.net.fdpass import peer_credentials
 from common.net.pump import DeadlinePassed, Ended, Pump, Strand
 from common.net.relay import Flow, Idle, relay
-from common.net.sockaddr import packed, sockaddr
+from common.net.sockaddr import sockaddr
 from common.net.stream import Stream
 from common.observe import fields as f
 from common.observe.counters import Counters
@@ -33,11 +33,12 @@ from common.wire.address_text import inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader, tcp4_header
 from common.wire.proxy_protocol import SslInfo, TlvType, encode_ssl, encode_v1, encode_v2
 from common.wire.tlv import Tlvs
-from dispatcher.accept import Take, as_inet6, bound_address, header_of, read_header, stream_socket
+from dispatcher.accept import Welcome, as_inet6, header_of, read_header
 from dispatcher.gates import Gates
 from dispatcher.handover import pause
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
+from dispatcher.visitor import Visitor
 
 if TYPE_CHECKING:
     from dispatcher.sessionlog import SessionLog
@@ -150,17 +151,24 @@ class RelayProxy:
         for strand in strands:
             self.owner.pump.wake(strand)
 
-    def taker(self, bind: Bind, listening: socket.socket) -> Take:
-        """What a door does with a client."""
-        family, bound = int(listening.family), bound_address(listening)
-        return lambda fd, address: self.accepted(bind, stream_socket(fd, family), address, bound)
+    def welcome(self, bind: Bind) -> Welcome:
+        """What happens to a client of one bind."""
 
-    def accepted(self, bind: Bind, sock: socket.socket, address: object, bound: tuple[bytes, int]) -> None:
-        session = RelaySession(self, bind, Stream(self.owner.pump, sock), address, bound)
-        self.sessions.add(session)
-        self.tally.came(bind.id)
-        self.owner.relay_began()
-        session.strand = self.owner.pump.spawn(session.run(), "relay", late=True)
+        def welcome(sock: socket.socket, visitor: Visitor) -> None:
+            session = RelaySession(self, bind, Stream(self.owner.pump, sock), visitor)
+            self.sessions.add(session)
+            self.tally.came(bind.id)
+            self.owner.relay_began()
+            session.strand = self.owner.pump.spawn(session.run(), "relay", late=True)
+
+        return welcome
+
+    def turned_away(self, bind: Bind, *, denied: bool) -> None:
+        """A client that was accepted came no further. denied: by a rule."""
+        if denied:
+            self.tally.denied(bind.id)
+        if self.owner.gates is not None:
+            self.owner.gates.ended(bind.id)
 
     def forget(self, session: RelaySession) -> None:
         """A session has ended."""
@@ -246,6 +254,7 @@ class RelaySession:
         "connected_at",
         "dst",
         "dst_port",
+        "expects_header",
         "proxy",
         "queued_at",
         "redispatched",
@@ -259,16 +268,16 @@ class RelaySession:
         "variables",
     )
 
-    def __init__(self, proxy: RelayProxy, bind: Bind, client: Stream, address: object, bound: tuple[bytes, int]) -> None:
-        """address: what accept said; bound: where every client of the listening socket connects to, ("", 0) if that differs."""
+    def __init__(self, proxy: RelayProxy, bind: Bind, client: Stream, visitor: Visitor) -> None:
         self.proxy = proxy
         self.bind = bind
         self.client = client
+        self.expects_header = visitor.expects_header
         self.accepted_at = proxy.owner.pump.now
         self.queued_at: float | None = None
         self.connected_at: float | None = None
-        self.src, self.src_port = packed(address)
-        self.dst, self.dst_port = bound
+        self.src, self.src_port = visitor.src, visitor.src_port
+        self.dst, self.dst_port = visitor.dst, visitor.dst_port
         self.server: RelayServer | None = None
         self.strand: Strand | None = None
         self.retries = 0
@@ -309,9 +318,7 @@ class RelaySession:
 
     async def _introduce(self) -> None:
         """Who the client is. Raises WireError, DeadlinePassed, OSError."""
-        if not self.dst and self.src:
-            self.dst, self.dst_port = packed(self.client.sock.getsockname())
-        if self.bind.accept_proxy:
+        if self.expects_header:
             header = await read_header(self.client, self.accepted_at + self.proxy.header_s)
             self.tlvs = header.tlvs
             if not header.local:

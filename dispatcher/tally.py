@@ -38,6 +38,11 @@ class Tally:
         self.frontend[f.SCUR] -= 1
         self.listeners[bind][f.SCUR] -= 1
 
+    def denied(self, bind: int) -> None:
+        """A connection was refused at the door."""
+        self.frontend[f.DCON] += 1
+        self.listeners[bind][f.DCON] += 1
+
     def routed(self) -> None:
         """It goes to the servers."""
         f.enter(self.backend)

@@ -225,10 +225,12 @@ class Farm:
                     self.tally.unseated(slot.index)
                 self._left(listener)
 
-    def turned_away(self, listener: int) -> None:
-        """A client that was accepted never came so far as to be seated."""
+    def turned_away(self, listener: int, *, denied: bool) -> None:
+        """A client that was accepted never came so far as to be seated. denied: by a rule."""
         if self._owner.gates is not None:
             self._owner.gates.ended(self._bind_ids[listener])
+        if denied and self.tally is not None:
+            self.tally.denied(self._bind_ids[listener])
 
     def _left(self, listener: int) -> None:
         """A client has gone for good."""

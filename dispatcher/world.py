@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 
-from common.acl.absent import AbsentWorld
 from common.errors import ConfigError, ExpressionError
 from common.model import Bind, Config, LogTarget, Proxy
 from common.net.logs import Logger, Outlets
@@ -20,7 +19,8 @@ from common.observe.layout import HB_PID
 from common.observe.log_line import LEVELS
 from common.process.launch import Launch
 from common.process.plan import is_dispatcher_listen
-from dispatcher.accept import Door, handover_taker, header_taker
+from dispatcher.accept import Door, Rules, farm_welcome, handover_taker, visitor_taker
+from dispatcher.facts import ProcessFacts
 from dispatcher.gates import make_gates
 from dispatcher.policy.slots import Slots
 from dispatcher.relay import RelayProxy, first_set
@@ -49,6 +49,7 @@ class World:
         self._uids = {0, os.getuid(), *self.config.globals.channel_uids}
         self._hostname = socket.gethostname()
         self._process = counters.process()
+        self._facts = ProcessFacts(launch, counters)
         self.logger = self._logger(self.config.globals.logs, None)
         self.gates = make_gates(self.pump, self.config, self._listening(), launch.dispatchers)
         try:
@@ -107,13 +108,15 @@ class World:
         )
         for server in proxy.servers:
             farm.add_worker(abstract_name(server.address), f"server {proxy.name}/{server.name}", maxconn=server.maxconn)
+        rules = self._rules(proxy)
         wait_s = first_set(proxy.timeouts.client_hs, proxy.timeouts.client)
         for listener, bind in enumerate(proxy.binds):
             listening = self._listeners.get(bind.id)
             if listening is None:
                 continue
-            if bind.accept_proxy:
-                take = header_taker(self, farm, listener, listening, wait_s)
+            if bind.accept_proxy or rules is not None:
+                turned_away = partial(farm.turned_away, listener)
+                take = visitor_taker(bind, listening, rules, farm_welcome(self, farm, listener, wait_s), turned_away)
             else:
                 take = handover_taker(farm, listener, listening)
             self._open(Door(self, bind, listening, farm, take, self._batch()))
@@ -126,12 +129,22 @@ class World:
         passing = [server.name for server in proxy.servers if server.pass_fd]
         if passing:
             self.log("warning", f'"pass-fd" of {", ".join(passing)} in {proxy.name} has no effect: its other servers lack it, so all relay')
-        relay = RelayProxy(self, index, proxy, SessionLog(proxy, self._logger(proxy.logs, proxy.log_tag), _LogWorld(self)))
+        relay = RelayProxy(self, index, proxy, SessionLog(proxy, self._logger(proxy.logs, proxy.log_tag), self._facts))
+        rules = self._rules(proxy)
         for bind in proxy.binds:
             listening = self._listeners.get(bind.id)
             if listening is not None:
-                self._open(Door(self, bind, listening, relay, relay.taker(bind, listening), self._batch()))
+                take = visitor_taker(bind, listening, rules, relay.welcome(bind), partial(relay.turned_away, bind))
+                self._open(Door(self, bind, listening, relay, take, self._batch()))
         self.relays.append(relay)
+
+    def _rules(self, proxy: Proxy) -> Rules | None:
+        if not proxy.rules:
+            return None
+        # Local, for the same reason as above.
+        from dispatcher.rules import ConnectionRules
+
+        return ConnectionRules(proxy, self.config, self._facts)
 
     def _handshake_cost(self) -> int:
         return int(self.config.globals.tune.get("tune.dispatch.handshake-cost", ("4",))[0])
@@ -249,54 +262,6 @@ class World:
             trace = trace.tb_next
         where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else "?"
         self.log("alert", f"internal error in {strand.name} at {where}: {type(error).__name__}: {error}")
-
-
-class _LogWorld(AbsentWorld):
-    """What log formats ask about the process."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self._world = world
-        self._counters = world.counters
-        self.pid = world.launch.master_pid
-        self.process_index = world.launch.number
-        self.hostname = world._hostname.encode()
-        self.node = (world.config.globals.node or world._hostname).encode()
-        self.environment = os.environ
-
-    @property
-    def connections(self) -> int:  # type: ignore[override]
-        return sum(self._counters.across(0, f.SCUR))
-
-    def date(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def gmt_offset(self, date: float) -> int:
-        return time.localtime(date).tm_gmtoff
-
-    def random_bits(self, count: int) -> int:
-        return random.getrandbits(count)
-
-    def frontend_connections(self, name: str) -> int:
-        return self._current(self._counters.layout.frontends, name, backend=False)
-
-    def backend_connections(self, name: str) -> int:
-        return self._current(self._counters.layout.backends, name, backend=True)
-
-    def server_connections(self, backend: str, server: str) -> int:
-        for relay in self._world.relays:
-            if relay.model.name == backend:
-                return next((relay.tally.at_server(one.position) for one in relay.targets if one.model.name == server), 0)
-        return 0
-
-    def _current(self, numbers: tuple[int, ...], name: str, *, backend: bool) -> int:
-        for index, proxy in enumerate(self._world.config.proxies):
-            if proxy.name == name and (proxy.backend if backend else proxy.frontend):
-                return sum(self._counters.across(numbers[index], f.SCUR))
-        return 0
 
 
 def _listener(fd: int) -> socket.socket:
