@@ -248,6 +248,8 @@ class Exchange(ExchangeFacts):
             return
         if body.waiting:
             await pump.wait_any((stream,), (stream,), pump.now + self.server_s)
+        elif not body.source.drained:
+            await pump.pause()  # a client that sends as fast as we read is not alone
         else:
             await pump.wait_any((body.source, stream), (), pump.now + self.frontend.client_s)
 
