@@ -140,7 +140,22 @@ class Bench:
         finally:
             stop(started)
 
-    def wait_ready(addresses: list[str], started: list[subprocess.Popen[bytes]]) -> None:
+    def wait_ready(self, addresses: list[str], started: list[subprocess.Popen[bytes]]) -> None:
+        try:
+            wait_ready(addresses, started)
+        except SystemExit as error:
+            raise SystemExit(f"{error}; what was printed:\n{(self.work / LOG).read_text()[-3000:]}") from None
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        words = shlex.split(command.format(**self.words))
+        return subprocess.Popen(words, stdout=self.log, stderr=self.log, start_new_session=True, cwd=self.work, env=environment())
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def wait_ready(addresses: list[str], started: list[subprocess.Popen[bytes]]) -> None:
     """Until each address answers a request with 200: that whoever accepts has somebody behind it, too."""
     until = time.monotonic() + READY_S
     for address in addresses:
