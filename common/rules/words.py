@@ -118,8 +118,11 @@ class Words:
         """Decimal, or hexadecimal after 0x."""
         text = self.take(what)
         digits = text.removeprefix("-")
-        value = int(digits, 0 if digits[:2] in ("0x", "0X") else 10) if _NUMBER.fullmatch(digits) else least - 1
-        value = -value if digits != text else value
+        if _NUMBER.fullmatch(digits):
+            value = int(digits, 16 if digits[:2] in ("0x", "0X") else 10)
+            value = -value if digits != text else value
+        else:
+            value = least - 1
         if not least <= value <= most:
             raise self.fault(f'{what} must be a number from {least} to {most}, got "{text}"')
         return value
