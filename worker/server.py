@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from common import model
 from common.errors import ConfigError
 from common.model import AddressKind
-from common.net.sockaddr import SockAddr, resolve, sockaddr
+from common.net.sockaddr import SockAddr, initial, resolve, sockaddr
 from common.observe import fields as f
 from worker.certs import ServerTls
 from worker.http.head import Response
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 
 
 _POOL = Fate.POOL  # looking a member up in its class costs more than the comparison
-
-
-def _waits_for_a_name(server: model.Server) -> bool:
-    """`init-addr none` (alone or as the last way): a name that nobody knows yet does not stop the start."""
-    ways = server.options.get("init-addr", ())
-    return any("none" in way.split(",") for way in ways)
 
 
 class Server:
@@ -69,8 +63,9 @@ class Server:
         self.told: tuple[str, int] | None = None  # the address that the master last told
         self._family: socket.AddressFamily | None = None
         self._address: SockAddr = ""
-        if not _waits_for_a_name(server):
-            self._family, self._address = sockaddr(resolve(server.address))
+        found = initial(server)
+        if found is not None:
+            self._family, self._address = sockaddr(found)
         self.tls = ServerTls(server.tls) if server.tls is not None else None
         self.source = sockaddr(resolve(server.source)) if server.source is not None else None
         self.usable = not server.disabled

@@ -17,9 +17,7 @@ from common.model import Config, Global, Place, Proxy, Timeouts
 from common.units import milliseconds
 
 DESCRIPTORS_PER_CONNECTION = 2
-DESCRIPTORS_RESERVED = 64  # epoll, channels, logs, shared memory, the operator socket, files being read
-DESCRIPTORS_PER_PIPE = 2
-PIPES_SHARE = 4  # one pipe pair for so many connections, as in HAProxy
+DESCRIPTORS_RESERVED = 100  # standard streams, epolls, channels, logs, pipes, shared memory, the operator socket, files being read
 BACKLOG_KERNEL = "net.core.somaxconn caps it"
 TLS_CONNECTION_BYTES = 31 << 10  # an idle TLS 1.3 connection with released buffers
 PLAIN_CONNECTION_BYTES = 4 << 10
@@ -28,11 +26,15 @@ FULLCONN_SHARE = 10
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What the system gives: descriptors per process (hard limit), cores that may be used, memory; 0 = unknown."""
+    """What the system gives: descriptors per process (hard limit), cores that may be used, memory; 0 = unknown.
+
+    holders: processes that hold connections for as long as these live: the workers (0), or the dispatchers that relay.
+    """
 
     descriptors: int
     cores: int
     memory_bytes: int = 0
+    holders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,10 @@ def effective_limits(config: Config, machine: Machine) -> Limits:
     held = config.globals
     workers, workers_origin = _workers(config, machine)
     descriptors, descriptors_origin = _descriptors(held, machine)
-    fixed = DESCRIPTORS_RESERVED + sum(len(proxy.binds) for proxy in config.proxies)
-    possible = max(_connections_of(descriptors - fixed), 1) * workers
+    holders = machine.holders or workers
+    possible = connections_per_process(config, descriptors) * holders
     maxconn, maxconn_origin = _maxconn(held, possible, descriptors)
-    per_worker = -(-maxconn // workers)
-    needed = per_worker * DESCRIPTORS_PER_CONNECTION + per_worker // PIPES_SHARE * DESCRIPTORS_PER_PIPE + fixed
+    needed = -(-maxconn // holders) * DESCRIPTORS_PER_CONNECTION + descriptors_reserved(config)
     memory = maxconn * (2 * held.bufsize + (TLS_CONNECTION_BYTES if _uses_tls(config) else PLAIN_CONNECTION_BYTES))
     rows = [
         Limit("global", "workers", str(workers), workers_origin),
@@ -77,9 +78,9 @@ def effective_limits(config: Config, machine: Machine) -> Limits:
         Limit("global", "maxconn", str(maxconn), maxconn_origin),
         Limit(
             "global",
-            "descriptors needed per worker",
+            "descriptors needed per process",
             str(needed),
-            "two per connection, a pipe pair for every fourth, listeners and reserve",
+            "two per connection; listeners, servers and a reserve",
         ),
         Limit("global", "memory needed", f"{memory >> 20} MB", "worst case: two buffers per connection and the TLS library's share"),
         *_global_rows(held),
@@ -96,9 +97,14 @@ def render_limits(limits: Limits) -> str:
     return "\n".join(f"{row.scope:<{widths[0]}}  {row.name:<{widths[1]}}  {row.value:>{widths[2]}}  ({row.origin})" for row in limits.rows)
 
 
-def _connections_of(descriptors: int) -> int:
-    """How many connections, each with its share of a pipe pair, fit into so many descriptors."""
-    return descriptors * PIPES_SHARE // (PIPES_SHARE * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_PER_PIPE)
+def connections_per_process(config: Config, descriptors: int) -> int:
+    """How many connections fit into so many descriptors, at least one."""
+    return max(1, (descriptors - descriptors_reserved(config)) // DESCRIPTORS_PER_CONNECTION)
+
+
+def descriptors_reserved(config: Config) -> int:
+    """What a process needs beside its connections."""
+    return DESCRIPTORS_RESERVED + sum(len(proxy.binds) + len(proxy.servers) for proxy in config.proxies)
 
 
 def _workers(config: Config, machine: Machine) -> tuple[int, str]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from common.config.diagnostics import render_json
 from common.config.keywords import Section, Status
+from common.config.limits import render_limits
 from common.config.table import SECTION_TABLE
-from common.control import configuration
+from common.control import configuration, machine
 from common.control.arguments import Options
 from common.control.configuration import Reading
 from common.control.console import Console, write
-from common.control.effective import effective
-from common.errors import ConfigError
-from common.model import Config
-from common.process import privileges
 
 KEYWORD_CLASSES = ("all", "cfg", "help")
 
@@ -28,14 +26,17 @@ KEYWORD_CLASSES = ("all", "cfg", "help")
 def run(options: Options, role: str, console: Console) -> int:
     """Print what is to be said and return the exit code."""
     reading = configuration.read(options)
+    limits = machine.effective(reading.config) if reading.config else None
+    if limits and (options.verbose or options.json):
+        reading = replace(reading, diagnostics=[*reading.diagnostics, *limits.notices])
     console.quiet = options.quiet
     code = _verdict(reading, options, console)
     if options.json:
         write(1, render_json(reading.diagnostics) + "\n")
     elif not code and not options.quiet and options.check:
         write(1, ("Warnings were found.\n" if reading.warnings else "") + "Configuration file is valid\n")
-        if options.verbose and reading.config:
-            write(1, effective(reading.config))
+        if options.verbose and limits:
+            write(1, render_limits(limits) + "\n")
     if options.keyword_classes is not None:
         write(1, _keywords(options.keyword_classes))
     if options.libraries:
@@ -50,10 +51,6 @@ def _verdict(reading: Reading, options: Options, console: Console) -> int:
         _say(console, options, f"config : Error(s) found in configuration file : {' '.join(options.files)}")
         _say(console, options, "config : Fatal errors found in configuration.")
         return 1
-    fault = _fault_of_this_machine(reading.config)
-    if fault:
-        _say(console, options, f"config : {fault}")
-        return 1
     if reading.warnings and options.zero_warning:
         _say(console, options, "config : Some warnings were found and 'zero-warning' is set. Aborting.")
         return 1
@@ -63,15 +60,6 @@ def _verdict(reading: Reading, options: Options, console: Console) -> int:
 def _say(console: Console, options: Options, text: str) -> None:
     if not options.json:
         console.alert(text)
-
-
-def _fault_of_this_machine(config: Config) -> str:
-    """What the file says rightly and this machine cannot do."""
-    try:
-        privileges.identity(config.globals)
-    except ConfigError as error:
-        return str(error)
-    return ""
 
 
 def _keywords(classes: str) -> str:

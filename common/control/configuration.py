@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from common.config import build
 from common.config.diagnostics import Diagnostic, Severity, render
 from common.config.options import LoadOptions
 from common.config.source import FILE_BYTES_MAX
+from common.control import machine
 from common.control.arguments import Options
 from common.errors import ConfigError
 from common.model import Config
@@ -42,8 +44,11 @@ def read(options: Options) -> Reading:
     """Raises ConfigError for files that cannot be read; what is wrong inside them is in the diagnostics."""
     sources = sources_of(options.files)
     loaded = build.load(sources, _environment(options, sources), options=load_options(options, sources))
-    config = _with_wishes(loaded.config, options) if loaded.config else None
-    return Reading(config, loaded.diagnostics, loaded.environment)
+    if loaded.config is None:
+        return Reading(None, loaded.diagnostics, loaded.environment)
+    config = _with_wishes(loaded.config, options)
+    found = machine.faults(config)
+    return Reading(None if found else config, [*loaded.diagnostics, *found], loaded.environment)
 
 
 def load_options(options: Options, sources: Sequence[tuple[str, bytes]] = ()) -> LoadOptions:
@@ -55,6 +60,7 @@ def load_options(options: Options, sources: Sequence[tuple[str, bytes]] = ()) ->
         workers=options.workers,
         peer_name=options.peer_name or socket.gethostname(),
         read_file=read_file,
+        now=time.time(),
     )
 
 
@@ -136,6 +142,9 @@ def _with_wishes(config: Config, options: Options) -> Config:
     if "V" in options.debug:
         for server in (server for proxy in config.proxies for server in proxy.servers):
             server.tls = replace(server.tls, verify="none") if server.tls else None
+    if "r" in options.debug:
+        for server in (server for proxy in config.proxies for server in proxy.servers):
+            server.options["init-addr"] = (*server.options.get("init-addr", ("libc",)), "none")
     options.quiet = options.quiet or (is_on(settings, "quiet") and not options.verbose)
     options.zero_warning = options.zero_warning or is_on(settings, "zero-warning")
     options.master_worker = options.master_worker or is_on(settings, "master-worker")

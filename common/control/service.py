@@ -21,7 +21,7 @@ from common.control.arguments import Options
 from common.control.console import Console, write
 from common.errors import ConfigError, UsherError
 from common.model import Config
-from common.process import limits, privileges, zygote
+from common.process import limits, zygote
 from common.process.launch import DISPATCHER, WORKER
 from common.process.plan import Plan, plan
 from common.process.switches import is_on
@@ -88,7 +88,6 @@ def prepare(service: Service, console: Console) -> Blueprint:
     if reading.warnings and options.zero_warning:
         raise ConfigError("config : Some warnings were found and 'zero-warning' is set. Aborting.")
     config = reading.config
-    privileges.identity(config.globals)
     whole = plan(config, limits.usable_cores())
     part = _part(whole, service, config)
     config = _limited(config, whole, console)
@@ -168,6 +167,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
 
     import trio
 
+    from common.control.checks import Checks
     from common.control.master import Master
     from common.control.operator import Operator
     from common.control.service_log import ServiceLog
@@ -175,11 +175,14 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
 
     log = ServiceLog(console, os.getpid())
     operators: list[Operator] = []
+    checks: list[Checks] = []
 
     def serving(generation: Generation) -> None:
         log.open(generation.blueprint.config.globals)
         for operator in operators:
             operator.serving(generation)
+        for check in checks:
+            check.serving()
         if generation is not first:
             return
         daemon.release(options.finish, options.terminate)
@@ -194,9 +197,13 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
         async def serve_operators(_master: Master) -> None:
             await operators[0].run()
 
-        tasks = [lambda _master: log.drain(), serve_operators, *service.tasks]
+        async def check_servers(_master: Master) -> None:
+            await checks[0].run()
+
+        tasks = [lambda _master: log.drain(), serve_operators, check_servers, *service.tasks]
         master = Master(spawner, listeners, console, lambda: prepare(service, console), serving, tasks)
         operators.append(Operator(master, console, options.master_socket or ""))
+        checks.append(Checks(operators[0].plane, console))
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 from common.errors import ConfigError
-from common.model import Address, AddressKind
+from common.model import Address, AddressKind, Server
 
 SUN_PATH_BYTES = 108
 
@@ -51,6 +52,25 @@ def resolve(address: Address) -> Address:
     family, *_, found_address = found[0]
     kind = AddressKind.INET6 if family == socket.AF_INET6 else AddressKind.INET
     return Address(kind, str(found_address[0]), address.port, port_offset=address.port_offset)
+
+
+def initial(server: Server) -> Address | None:
+    """Where a server is at the start, by the ways of its `init-addr`; None: it starts without an address. Raises ConfigError.
+
+    "last" is nowhere on record, so the next way is tried.
+    """
+    failed: ConfigError | None = None
+    for way in server.options.get("init-addr", ("libc",)):
+        if way == "none":
+            return None
+        try:
+            if way == "libc":
+                return resolve(server.address)
+            if way != "last":
+                return resolve(replace(server.address, kind=AddressKind.INET6 if ":" in way else AddressKind.INET, host=way))
+        except ConfigError as error:
+            failed = error
+    raise failed or ConfigError(f"could not resolve address '{server.address.host}': init-addr names no way to find it")
 
 
 def packed(sock_address: object) -> tuple[bytes, int]:

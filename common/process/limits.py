@@ -14,15 +14,12 @@ import os
 import resource
 from dataclasses import dataclass
 
+from common.config.limits import DESCRIPTORS_PER_CONNECTION, connections_per_process, descriptors_reserved
 from common.model import Config
 from common.process.launch import DISPATCHER, WORKER
 from common.process.plan import Plan, is_dispatcher_listen
 
-FDS_PER_CONNECTION = 2
-FDS_RESERVED = 100  # standard streams, epolls, control channel, logs, pipes, files being read
 MEMORY_FLOOR_BYTES = 64 << 20  # below it a process does not even start
-BUFFERS_PER_CONNECTION = 2
-BYTES_PER_CONNECTION = 24 << 10  # objects of a session beside its buffers; TLS contexts of OpenSSL not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +67,38 @@ def limit_memory(bytes_max: int) -> bool:
 
 def descriptors_needed(config: Config) -> int:
     """What one process needs for the configured `maxconn`, 0 if none is configured."""
-    return config.globals.maxconn * FDS_PER_CONNECTION + _reserved(config) if config.globals.maxconn else 0
+    return config.globals.maxconn * DESCRIPTORS_PER_CONNECTION + descriptors_reserved(config) if config.globals.maxconn else 0
 
 
 def effective_maxconn(config: Config, plan: Plan, descriptors: int) -> Maxconn:
     """How many connections the service takes with that limit on open files per process."""
-    per_process = max(1, (descriptors - _reserved(config)) // FDS_PER_CONNECTION)
-    tier = plan.of(DISPATCHER) if _relays(config) else plan.of(WORKER)
-    possible = per_process * max(1, len(tier))
+    per_process = connections_per_process(config, descriptors)
+    holders = connection_holders(config, plan)
+    possible = per_process * holders
     configured = config.globals.maxconn
     if not configured:
         return Maxconn(possible, per_process, f"open files ({descriptors} per process)")
     if configured <= possible:
         return Maxconn(configured, per_process, "maxconn")
     notice = (
-        f"maxconn {configured} needs {configured * FDS_PER_CONNECTION} open files, the limit allows for {possible} connections "
-        f"({descriptors} files in each of {max(1, len(tier))} processes): {possible} holds. Raise it with ulimit -n or LimitNOFILE=."
+        f"maxconn {configured} needs {configured * DESCRIPTORS_PER_CONNECTION} open files, the limit allows for {possible} connections "
+        f"({descriptors} files in each of {holders} processes): {possible} holds. Raise it with ulimit -n or LimitNOFILE=."
     )
     return Maxconn(possible, per_process, f"open files ({descriptors} per process)", notice)
 
 
-def memory_needed_bytes(config: Config, maxconn: int) -> int:
-    """A rough upper bound for all connections together: both buffers full and the session around them."""
-    return maxconn * (BUFFERS_PER_CONNECTION * config.globals.bufsize + BYTES_PER_CONNECTION)
+def connection_holders(config: Config, plan: Plan) -> int:
+    """How many processes hold connections for as long as these live: the dispatchers if they relay, or the workers."""
+    return len(plan.of(DISPATCHER) if _relays(config) else plan.of(WORKER)) or 1
+
+
+def memory_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) or 1
-
-
-def _reserved(config: Config) -> int:
-    return FDS_RESERVED + sum(len(proxy.binds) + len(proxy.servers) for proxy in config.proxies)
 
 
 def _relays(config: Config) -> bool:

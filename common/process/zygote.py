@@ -114,6 +114,8 @@ def run(job: Job) -> int:
         limit_memory(launch.memory_bytes_max)
     _settle_on_cores(launch)
     try:
+        if launch.config.directory:
+            os.chdir(launch.config.directory)
         return _call(job.entry, launch)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -41,7 +41,7 @@ def test_maxconn_fits_into_the_descriptors() -> None:
 def test_needed_descriptors_never_exceed_what_there_is(descriptors: int, workers: int) -> None:
     found = limits(f"global\n workers {workers}\n", Machine(descriptors, 1))
     assert found.maxconn >= workers
-    assert found.descriptors_needed <= max(descriptors, 64 + 2)
+    assert found.descriptors_needed <= max(descriptors, 100 + 2)
 
 
 def test_own_limits_of_descriptors_hold() -> None:

@@ -99,16 +99,53 @@ def test_json_is_for_editors(folder: Path, capfd: pytest.CaptureFixture[str]) ->
 def test_verbose_checks_print_every_limit_and_its_origin(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (folder / "limits.cfg").write_text("global\n    workers 3\n    maxconn 100\n" + GOOD + "    maxconn 50\n    timeout http-request 2s\n")
     assert command.main(["-c", "-V", "-f", "limits.cfg"]) == 0
-    table = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in capfd.readouterr().out.splitlines() if "  " in line)
-    table = {name: " ".join(rest.split()) for name, rest in table.items()}
-    assert table["workers"] == "3 workers"
-    assert table["dispatchers"] == "1 default"
-    assert table["maxconn"] == "100 maxconn"
-    assert table["tune.bufsize"] == "16384 default"
-    assert table["frontend www: maxconn"] == "50 configuration"
-    assert table["frontend www: timeout http-request"] == "2 s configuration"
-    assert table["frontend www: timeout http-keep-alive"] == "2 s timeout http-request"
-    assert table["frontend www: timeout client-fin"] == "none not set"
+    rows = [re.split(r"\s{2,}", line) for line in capfd.readouterr().out.splitlines() if "  " in line]
+    table = {(scope, name): " ".join(rest) for scope, name, *rest in rows}
+    assert table["global", "workers"] == "3 (workers)"
+    assert table["global", "dispatchers"] == "1 (default)"
+    assert table["global", "maxconn"] == "100 (maxconn)"
+    assert table["global", "tune.bufsize"] == "16384 (default)"
+    assert table["frontend www", "maxconn"] == "50 (maxconn)"
+    assert table["frontend www", "timeout http-request"] == "2000 ms (timeout http-request)"
+    assert table["frontend www", "timeout http-keep-alive"] == "2000 ms (timeout http-request)"
+
+
+def test_verbose_checks_say_which_limit_holds_instead(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "above.cfg").write_text("global\n    maxconn 10\n" + GOOD + "    maxconn 50\n")
+    assert command.main(["-c", "-V", "-dW", "-f", "above.cfg"]) == 0
+    assert "maxconn 50 of 'www' is above the global maxconn 10, which holds" in capfd.readouterr().err
+
+
+SERVER = "backend app\n    server s1 no-such-host.invalid:80"
+
+
+@pytest.mark.parametrize(
+    ("ways", "line", "code"),
+    [
+        ("", "-c", 1),
+        ("init-addr last,libc", "-c", 1),
+        ("init-addr none", "-c", 0),
+        ("init-addr last,libc,none", "-c", 0),
+        ("init-addr libc,192.0.2.1", "-c", 0),
+        ("", "-c -dr", 0),
+        ("", "-c --json", 1),
+    ],
+)
+def test_names_of_servers_resolve_or_may_be_missing(
+    folder: Path, ways: str, line: str, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "names.cfg").write_text(f"{GOOD}{SERVER} {ways}\n")
+    assert command.main([*line.split(), "-f", "names.cfg"]) == code
+    found = capfd.readouterr()
+    if code:
+        assert "'server app/s1' : could not resolve address 'no-such-host.invalid'." in found.out + found.err
+        assert "init-addr last,libc,none" in found.out + found.err
+
+
+def test_a_default_path_that_is_not_there_is_a_fault(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "path.cfg").write_text("global\n    default-path origin /nonexistent\n" + GOOD)
+    assert command.main(["-c", "-f", "path.cfg"]) == 1
+    assert "cannot change to directory '/nonexistent'" in capfd.readouterr().err
 
 
 def test_build_options_name_what_it_runs_with(capfd: pytest.CaptureFixture[str]) -> None:

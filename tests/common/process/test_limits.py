@@ -60,10 +60,6 @@ def test_a_service_without_processes_has_a_limit_too() -> None:
     assert effective(Config(), 1100).value == 500
 
 
-def test_memory_counts_both_buffers_and_the_session() -> None:
-    assert limits.memory_needed_bytes(config(bufsize=1000), 10) == 10 * (2000 + limits.BYTES_PER_CONNECTION)
-
-
 def in_child(act: Callable[[], int]) -> int:
     """The result (0 to 255) of something that changes its process for ever."""
     pid = os.fork()
