@@ -39,6 +39,7 @@ from dispatcher.level import Level
 
 RECONNECT_MIN_S = 0.01
 RECONNECT_MAX_S = 1.0
+LASTING_S = 1.0  # a channel that lived so long was a good one
 FULL_PAUSE_S = 0.02  # when the kernel, not this channel, is out of room
 
 _SOL_SOCKET, _SCM_RIGHTS = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS)
@@ -77,7 +78,7 @@ class Owner(Protocol):
 class Channel:
     """where: how log lines call the worker. name: the kernel's name of its channel."""
 
-    __slots__ = ("_greeted", "_owner", "_refused_uid", "_seat", "_sock", "_waits_for_room", "name", "where")
+    __slots__ = ("_greeted", "_greeted_at", "_owner", "_refused_uid", "_seat", "_sock", "_waits_for_room", "name", "where")
 
     def __init__(self, owner: Owner, seat: Seat, name: bytes, where: str) -> None:
         self._owner = owner
@@ -86,6 +87,7 @@ class Channel:
         self.where = where
         self._sock: socket.socket | None = None
         self._greeted = False
+        self._greeted_at = 0.0
         self._waits_for_room = False
         self._refused_uid = -1
 
@@ -107,7 +109,8 @@ class Channel:
         return Given.SENT
 
     async def run(self) -> None:
-        """The strand: for ever connect, listen, lose the worker."""
+        """The strand: for ever connect, listen, lose the worker. The pause between grows while channels do not last."""
+        pump = self._owner.pump
         pause_s = RECONNECT_MIN_S
         while True:
             level = self._connect()
@@ -119,10 +122,10 @@ class Channel:
                     level.close()
                 if self._greeted:
                     self._greeted = False
-                    pause_s = RECONNECT_MIN_S
+                    if pump.now - self._greeted_at > LASTING_S:
+                        pause_s = RECONNECT_MIN_S
                     self._seat.lost()
-                    continue
-            await pause(self._owner.pump, pause_s)
+            await pause(pump, pause_s)
             pause_s = min(pause_s * 2, RECONNECT_MAX_S)
 
     # --- connecting ----------------------------------------------------------------------------------------------
@@ -187,6 +190,7 @@ class Channel:
                 raise WireError("handover_no_hello")
             seat.greeted(frame)
             self._greeted = True
+            self._greeted_at = self._owner.pump.now
         elif isinstance(frame, Taken):
             seat.taken(frame.ids)
         elif isinstance(frame, Ended):

@@ -20,6 +20,7 @@ from common.observe.layout import Layout
 from common.process import privileges, shared_counters
 from common.process.control_channel import ControlChannel
 from common.process.launch import CONTROL, COUNTERS, Launch
+from dispatcher import commands
 from dispatcher.policy.heartbeat import BEAT_S
 from dispatcher.world import World
 
@@ -102,4 +103,4 @@ async def _obey(world: World, control: ControlChannel) -> None:
                 world.pump.stop()
                 return
         elif message["op"] == "command":
-            await control.send({"op": "reply", "id": message["id"], "text": "Unknown command.\n"})
+            await control.send({"op": "reply", "id": message["id"], "text": commands.answer(world, message["line"])})

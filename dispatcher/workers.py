@@ -272,15 +272,23 @@ class Farm:
 
     def expire(self, now: float) -> None:
         """Close whoever has been held for too long. To be called about once a second."""
-        late = [client for client in self.held if now - client.held_at > self._queue_s]
-        if not late:
+        self._turn_out([client for client in self.held if now - client.held_at > self._queue_s])
+
+    def give_up(self) -> None:
+        """The process is stopping: close whoever is held where every worker is dead or drains, for there will be no other."""
+        if all(slot.state in (State.DEAD, State.DRAINING) for slot in self.slots.slots):
+            self._turn_out(list(self.held))
+
+    def _turn_out(self, clients: list[Client]) -> None:
+        """Close clients that are held."""
+        if not clients:
             return
-        for client in late:
+        for client in clients:
             self.held.remove(client)
             os.close(client.fd)
             self._left(client.listener)
-        self.lost += len(late)
-        self._owner.log("err", f"{self.name}: {len(late)} connections closed that no worker took in time, reason: no_worker")
+        self.lost += len(clients)
+        self._owner.log("err", f"{self.name}: {len(clients)} connections closed that no worker took, reason: no_worker")
         self.resume()
 
 

@@ -243,6 +243,9 @@ class World:
         self._stop_if_idle()
 
     def _stop_if_idle(self) -> None:
+        for farm in self.farms:
+            if farm.held:
+                farm.give_up()
         if not any(farm.busy() for farm in self.farms) and not any(relay.sessions for relay in self.relays):
             self.pump.stop()
 

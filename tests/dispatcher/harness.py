@@ -69,6 +69,12 @@ class FakeWorker:
         channel.settimeout(PATIENCE_S)
         return channel
 
+    def accept_and_say(self, message: bytes) -> None:
+        """Send bytes on the next channel, and wait for its end."""
+        with self.accept() as channel:
+            channel.send(message)
+            assert channel.recv(1) == b""
+
     def say(self, *frames: handover.Frame) -> None:
         assert self.channel is not None
         for message in handover.encode_report(frames):

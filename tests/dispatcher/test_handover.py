@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -77,6 +78,16 @@ def test_malformed_report_is_logged_with_its_reason_and_the_channel_is_made_anew
         worker.greet()
         with dispatcher.connect(data=b"x"):
             assert worker.read(worker.receive()) == b"x"
+
+
+def test_worker_that_greets_and_talks_nonsense_again_and_again_is_given_time() -> None:
+    with running(frontend(), workers=1) as (dispatcher, [worker]):
+        before = dispatcher.cpu_s
+        started = time.monotonic()
+        for _ in range(6):
+            worker.accept_and_say(HELLO + b"\xff")
+        assert time.monotonic() - started > 0.1
+        assert dispatcher.cpu_s - before < 0.1
 
 
 def test_report_longer_than_any_is_refused() -> None:

@@ -9,6 +9,7 @@ from common.observe import fields as f
 from common.observe.layout import HB_GENERATION, HB_NUMBER, HB_PID, HB_ROLE, HB_STAMP_MS
 from common.process import messages
 from common.process.launch import CONTROL, DISPATCHER, Launch
+from common.wire.handover import Drain
 from dispatcher import main
 from tests.dispatcher.harness import (
     PATIENCE_S,
@@ -49,6 +50,19 @@ def test_soft_stop_with_nobody_there_ends_at_once() -> None:
         worker.take(worker.receive())
         wait_until(lambda: not dispatcher.slot(0).waiting, "it is taken")
         dispatcher.stop(soft=True)
+
+
+def test_soft_stop_closes_those_that_no_worker_will_ever_take() -> None:
+    with running(frontend(), workers=1) as (dispatcher, [worker]):
+        dispatcher.meet(worker)
+        client = dispatcher.connect()
+        number = worker.receive()
+        worker.say(Drain())
+        worker.refuse(number)
+        wait_until(lambda: not dispatcher.slot(0).total, "it is refused")
+        dispatcher.stop(soft=True)
+        assert client.recv(1) == b""
+        dispatcher.log_line("reason: no_worker")
 
 
 def test_soft_stop_takes_who_is_in_the_backlog_already_and_nobody_after() -> None:
@@ -140,8 +154,3 @@ def test_a_configuration_that_cannot_be_used_is_told_to_the_master() -> None:
         assert main.run(launch) == 1
         received = messages.receive_blocking(ours, messages.Assembler())
         assert received is not None and received[0]["op"] == "failed" and "fd@9999" in received[0]["text"]
-
-
-def test_unknown_command_is_answered() -> None:
-    with running(frontend(), workers=0) as (dispatcher, _):
-        assert dispatcher.ask("make tea") == "Unknown command.\n"

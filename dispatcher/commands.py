@@ -1,0 +1,51 @@
+"""What the dispatcher answers to an operator.
+
+    show dispatch       each farm and its workers: state, generation, what each holds per listener, what waits; then the relays
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from dispatcher.relay import RelayProxy
+from dispatcher.workers import Farm
+
+UNKNOWN = "Unknown command.\n"
+
+
+class Books(Protocol):
+    """The dispatcher as a command sees it."""
+
+    farms: list[Farm]
+    relays: list[RelayProxy]
+
+
+def answer(books: Books, line: str) -> str:
+    """The text for one command line."""
+    if line.split() == ["show", "dispatch"]:
+        return "".join(f"{text}\n" for text in _dispatch(books))
+    return UNKNOWN
+
+
+def _dispatch(books: Books) -> Iterator[str]:
+    for farm in books.farms:
+        yield f"# {farm.name}: given {farm.given}, seated again {farm.reseated}, held {len(farm.held)}, turned out {farm.lost}"
+        rows = [("worker", "pid", "gen", "state", "sessions", "limit", "waiting", "handshakes", "by listener")]
+        for seat, slot in zip(farm.seats, farm.slots.slots, strict=True):
+            counts = "/".join(map(str, slot.counts))
+            numbers = (slot.total, slot.maxconn or "-", len(slot.waiting), slot.handshakes)
+            rows.append((seat.where, str(seat.pid or "-"), str(slot.generation), slot.state.value, *map(str, numbers), counts))
+        yield from _table(rows)
+    for relay in books.relays:
+        yield f"# {relay.model.name}: relayed sessions {len(relay.sessions)}"
+        rows = [("server", "usable", "sessions")]
+        for target, usable in zip(relay.targets, relay.servers.usable, strict=True):
+            rows.append((target.model.name, "yes" if usable else "no", str(relay.tally.at_server(target.position))))
+        yield from _table(rows)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
