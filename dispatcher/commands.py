@@ -31,7 +31,7 @@ def answer(books: Books, line: str) -> str:
 def _dispatch(books: Books) -> Iterator[str]:
     for farm in books.farms:
         yield f"# {farm.name}: given {farm.given}, seated again {farm.reseated}, held {len(farm.held)}, turned out {farm.lost}"
-        rows = [("worker", "pid", "gen", "state", "sessions", "limit", "waiting", "handshakes", "by listener")]
+        rows: list[tuple[str, ...]] = [("worker", "pid", "gen", "state", "sessions", "limit", "waiting", "handshakes", "by listener")]
         for seat, slot in zip(farm.seats, farm.slots.slots, strict=True):
             counts = "/".join(map(str, slot.counts))
             numbers = (slot.total, slot.maxconn or "-", len(slot.waiting), slot.handshakes)
@@ -39,10 +39,10 @@ def _dispatch(books: Books) -> Iterator[str]:
         yield from _table(rows)
     for relay in books.relays:
         yield f"# {relay.model.name}: relayed sessions {len(relay.sessions)}"
-        rows = [("server", "usable", "sessions")]
+        table: list[tuple[str, ...]] = [("server", "usable", "sessions")]
         for target, usable in zip(relay.targets, relay.servers.usable, strict=True):
-            rows.append((target.model.name, "yes" if usable else "no", str(relay.tally.at_server(target.position))))
-        yield from _table(rows)
+            table.append((target.model.name, "yes" if usable else "no", str(relay.tally.at_server(target.position))))
+        yield from _table(table)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
