@@ -21,7 +21,7 @@ from common.model import Config, Proxy, Server
 from common.observe.counters import Counters
 from common.observe.log_line import LEVELS
 from common.observe.server_notices import Notice, Place, ServerNotices
-from common.observe.state_setup import changed, summarise_backend, tracked_servers
+from common.observe.state_setup import changed, initial_health, summarise_backend, tracked_servers
 from common.observe.states import (
     B_STATE,
     BACKEND_DOWN,
@@ -248,11 +248,12 @@ class ServerChanges:
         block = self.block(place)
         if block[S_CHECK_STATE] & CHECK_CONFIGURED:
             block[S_CHECK_STATE] &= ~CHECK_PAUSED
-            block[S_CHECK_HEALTH] = block[S_CHECK_RISE]
+            block[S_CHECK_HEALTH] = initial_health(self.server(place), block)
         if block[S_AGENT_STATE] & CHECK_CONFIGURED:
             block[S_AGENT_HEALTH] = 1
         followed = self._followed(place)
-        operational = OP_RUNNING if followed is None else self.block(followed)[S_OPERATIONAL]
+        is_up = block[S_CHECK_HEALTH] >= block[S_CHECK_RISE] or not block[S_CHECK_STATE] & CHECK_CONFIGURED
+        operational = (OP_RUNNING if is_up else OP_STOPPED) if followed is None else self.block(followed)[S_OPERATIONAL]
         self._set_operational(place, operational, now)
 
     def _set_drain(self, place: Place, bit: int, now: float, *, on: bool, quiet: bool, via: str = "") -> None:
@@ -295,12 +296,13 @@ class ServerChanges:
         current = OP_RUNNING if block[S_OPERATIONAL] == OP_STARTING else block[S_OPERATIONAL]
         if block[S_ADMIN] & MAINT or current == wanted:
             return
+        level = _NOTICE if current == OP_STOPPING else _ALERT  # whoever told it to stop knows
         self._set_operational(place, wanted, now)
         if wanted == OP_STOPPED:
             block[S_CHKDOWN] += 1
         went_down = self._summarise(place, now)
         if wanted == OP_STOPPED:
-            self._notices.say(place, _ALERT, f"is DOWN{why}. {self._notices.left(place)}")
+            self._notices.say(place, level, f"is DOWN{why}. {self._notices.left(place)}")
         else:
             self._notices.say(place, _NOTICE, f"is {'UP' if wanted == OP_RUNNING else 'stopping'}{why}. {self._notices.online(place)}")
         self._notices.backend_down(place, went_down)

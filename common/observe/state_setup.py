@@ -116,7 +116,9 @@ def initialise_server(block: memoryview[int], server: Server, now: float) -> Non
     block[S_CHECK_STATUS] = block[S_AGENT_STATUS] = STATUS_OF_NAME["INI"].number
     block[S_CHECK_RISE] = _number(server, "rise", 2)
     block[S_CHECK_FALL] = _number(server, "fall", 3)
-    block[S_CHECK_HEALTH] = 0 if server.disabled else block[S_CHECK_RISE]
+    block[S_CHECK_HEALTH] = 0 if server.disabled else initial_health(server, block)
+    if not server.disabled and block[S_CHECK_HEALTH] < block[S_CHECK_RISE]:
+        block[S_OPERATIONAL] = OP_STOPPED
     if server.check and not tracking:
         block[S_CHECK_STATE] = CHECK_CONFIGURED | CHECK_ENABLED
     if "agent-check" in server.options:
@@ -126,6 +128,14 @@ def initialise_server(block: memoryview[int], server: Server, now: float) -> Non
         block[S_CHECK_STATE] |= CHECK_PAUSED
     if server.address.kind in (AddressKind.INET, AddressKind.INET6):
         write_text(block, ADDRESS if _is_numeric(server.address.host) else FQDN, server.address.host)
+
+
+def initial_health(server: Server, block: memoryview[int]) -> int:
+    """The score that `init-state` gives a server at the start and when it leaves maintenance: one check from down, unless it says
+    otherwise; only for servers that are checked."""
+    rise, fall = block[S_CHECK_RISE], block[S_CHECK_FALL]
+    word = server.options.get("init-state", ("",))[0] if server.check else ""
+    return {"fully-up": rise + fall - 1, "down": rise - 1, "fully-down": 0}.get(word, rise)
 
 
 def inherit(counters: Counters, earlier: Counters) -> None:

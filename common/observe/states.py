@@ -75,6 +75,7 @@ CHECK_STATUSES: Final = (
     CheckStatus(19, "PROCTOUT", "External check timeout"),
     CheckStatus(20, "PROCOK", "External check passed"),
 )
+WITH_CODE: Final = frozenset(("L7OK", "L7OKC", "L7STS"))  # those that tell a code, be it 0
 STATUS_OF_NUMBER: Final = {status.number: status for status in CHECK_STATUSES}
 STATUS_OF_NAME: Final = {status.name: status for status in CHECK_STATUSES}
 

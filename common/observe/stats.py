@@ -37,6 +37,7 @@ from common.observe.states import (
     OPEN,
     SHUT_DOWN,
     STOPPED,
+    WITH_CODE,
     CheckStatus,
     ServerState,
     read_server,
@@ -304,7 +305,7 @@ def _checks(server: Server, state: ServerState) -> dict[str, Value]:
     }
     if _ended(state.check_status):
         values["check_duration"] = state.check_duration_ms
-    if state.check_code:
+    if state.check_status.name in WITH_CODE:
         values["check_code"] = state.check_code
     if state.last_check:
         values["last_chk"] = state.last_check
@@ -325,7 +326,7 @@ def _agent(state: ServerState) -> dict[str, Value]:
     }
     if _ended(state.agent_status):
         values["agent_duration"] = state.agent_duration_ms
-    if state.agent_code:
+    if state.agent_status.name in WITH_CODE:
         values["agent_code"] = state.agent_code
     if state.last_agent:
         values["last_agt"] = state.last_agent

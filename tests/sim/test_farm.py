@@ -19,7 +19,7 @@ import pytest
 
 from common.balance.balancer import Candidate
 from common.balance.make import make
-from worker.servers.health import Health, InitState, OnError, State
+from common.health.score import Health, InitState, OnError, State
 from worker.servers.idle import Fate, IdleBook, Reuse
 from worker.servers.places import Capacity, LocalPlaces
 from worker.servers.queue import BackendQueue, Ticket, Waiting

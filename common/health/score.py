@@ -125,6 +125,11 @@ class Health:
             return State.DOWN
         return State.STOPPING if self._stopping else State.UP
 
+    def restore(self, score: int, *, stopping: bool) -> None:
+        """Go on from a score that was kept elsewhere."""
+        self.score = min(max(score, 0), self.rise + self.fall - 1)
+        self._stopping = stopping and self.score >= self.rise
+
     # --- checks ------------------------------------------------------------------------------------------------------
 
     def passed(self, now: float) -> Transition | None:

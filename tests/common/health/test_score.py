@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from worker.servers.health import Admin, Health, InitState, Intervals, OnError, Standing, State, Transition, good_status, standing
+from common.health.score import Admin, Health, InitState, Intervals, OnError, Standing, State, Transition, good_status, standing
 
 
 def _run(health: Health, results: str) -> list[str]:

@@ -1,0 +1,300 @@
+"""Health checks and agents of all servers: one trio task each, in the master, once per host.
+
+Checks start spread over the shortest interval, so that no server is asked for all its names at one moment, and `spread-checks` adds chance
+to each pause. What an operator changes of a check (`set server … check-port`, `agent-send` …) holds from the next one on. A reload begins
+the tasks anew; scores stand in the shared states, which the next generation inherits.
+
+Source: HAProxy configuration manual 5.2 "check", "inter", "agent-check", 3.2 "spread-checks", "max-spread-checks", 4.2 "timeout check".
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Final
+
+import trio
+
+from common.acl.environment import CompileEnvironment, Where
+from common.control.check_connection import Target, check_context, is_internet
+from common.control.check_talk import hold
+from common.control.console import Console
+from common.control.operator_plane import Plane
+from common.health.compile import compile_script
+from common.health.outcome import Outcome
+from common.health.protocols import agent_script
+from common.health.record import health_of, record_agent, record_check
+from common.health.score import Intervals
+from common.health.steps import Connect, Script
+from common.health.talk import CheckFacts, Talk
+from common.model import Address, AddressKind, Proxy, Server
+from common.net.sockaddr import resolve
+from common.observe.fields import QCUR, SCUR
+from common.observe.server_notices import Place
+from common.observe.states import (
+    B_WEIGHT,
+    CHECK_CONFIGURED,
+    CHECK_ENABLED,
+    CHECK_IN_PROGRESS,
+    CHECK_PAUSED,
+    MAINT,
+    S_ADMIN,
+    S_AGENT_STATE,
+    S_CHECK_STATE,
+    S_PORT,
+    S_WEIGHT,
+    read_texts,
+)
+from common.units import parse_time
+
+INTER: Final = "2s"
+PORT_MAX: Final = 65535
+
+
+class Checks:
+    """One per master. `serving` is called with every generation that begins to serve; `run` is one of the master's tasks."""
+
+    __slots__ = ("_chance", "_changed", "_console", "_plane")
+
+    def __init__(self, plane: Plane, console: Console, chance: Callable[[], float] = random.random) -> None:
+        self._plane = plane
+        self._console = console
+        self._chance = chance
+        self._changed = trio.Event()
+
+    def serving(self) -> None:
+        """The plane has another generation: its servers are checked from now on."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            async with trio.open_nursery() as nursery:
+                self._start(nursery)
+                await self._changed.wait()
+                nursery.cancel_scope.cancel()
+
+    def _start(self, nursery: trio.Nursery) -> None:
+        """A task for each check, spread over the shortest interval."""
+        checks = list(self._all())
+        if not checks:
+            return
+        settings = self._plane.config.globals.extra
+        shortest_s = min(check.intervals().inter_s for check in checks)
+        most_s = parse_time(settings["max-spread-checks"][-1][0]) if "max-spread-checks" in settings else shortest_s
+        spread = int(settings["spread-checks"][-1][0]) / 100 if "spread-checks" in settings else 0.0
+        window_s = min(shortest_s, most_s)
+        for number, check in enumerate(checks):
+            nursery.start_soon(self._repeat, check, window_s * number / len(checks), spread)
+
+    def _all(self) -> Iterator[_Check]:
+        for position, proxy in enumerate(self._plane.config.proxies):
+            if proxy.disabled or not proxy.backend:
+                continue
+            scripts: list[Script] = []
+            for number, server in enumerate(proxy.servers):
+                place = Place(position, number)
+                block = self._plane.changes.block(place)
+                if block[S_CHECK_STATE] & CHECK_CONFIGURED:
+                    scripts = scripts or [self._script(proxy)]
+                    yield _Check(self._plane, proxy, server, place, scripts[0])
+                if block[S_AGENT_STATE] & CHECK_CONFIGURED:
+                    yield _AgentCheck(self._plane, proxy, server, place, agent_script(b""))
+
+    def _script(self, proxy: Proxy) -> Script:
+        environment = CompileEnvironment(Where.CHECK, proxy, self._plane.config, read_file=lambda path: Path(path).read_bytes())
+        return compile_script(proxy, environment, self._plane.config.globals.bufsize)
+
+    async def _repeat(self, check: _Check, offset_s: float, spread: float) -> None:
+        """One server's check, for as long as its generation serves. A fault of ours is told and does not end the others."""
+        await trio.sleep(offset_s)
+        while True:
+            started_s = trio.current_time()
+            try:
+                if check.is_on():
+                    await check.once()
+            except Exception as error:
+                self._console.alert(f"check of server {check.title} cannot be made: {error!r}")
+            pause_s = check.pause_s() * (1 + spread * (2 * self._chance() - 1))
+            await trio.sleep_until(max(started_s + pause_s, trio.current_time()))
+
+
+class _Check:
+    """The health check of one server."""
+
+    __slots__ = ("_contexts", "_place", "_plane", "_proxy", "_script", "_server")
+
+    def __init__(self, plane: Plane, proxy: Proxy, server: Server, place: Place, script: Script) -> None:
+        self._plane = plane
+        self._proxy = proxy
+        self._server = server
+        self._place = place
+        self._script = script
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+
+    word: ClassVar[int] = S_CHECK_STATE
+
+    @property
+    def title(self) -> str:
+        return f"{self._proxy.name}/{self._server.name}"
+
+    @property
+    def _block(self) -> memoryview[int]:
+        return self._plane.changes.block(self._place)
+
+    def is_on(self) -> bool:
+        state = self._block[self.word]
+        return bool(state & CHECK_ENABLED) and not state & CHECK_PAUSED and not self._block[S_ADMIN] & MAINT
+
+    def intervals(self) -> Intervals:
+        options = self._server.options
+        fast, down = (parse_time(options[name][0]) if name in options else None for name in ("fastinter", "downinter"))
+        return Intervals(parse_time(options.get("inter", (INTER,))[0]), fast, down)
+
+    def pause_s(self) -> float:
+        return health_of(self._block).interval_s(self.intervals())
+
+    async def once(self) -> None:
+        """Check, and write down what came of it."""
+        block = self._block
+        address = await self._address()
+        started_s = time.monotonic()
+        block[self.word] |= CHECK_IN_PROGRESS
+        try:
+            outcome = await self._converse(address)
+        finally:
+            block[self.word] &= ~CHECK_IN_PROGRESS
+        now = time.monotonic()
+        self._record(outcome, int((now - started_s) * 1000), now)
+
+    def _record(self, outcome: Outcome, duration_ms: int, now: float) -> None:
+        self._plane.notify(record_check(self._plane.changes, self._proxy, self._place, outcome, duration_ms, now))
+
+    async def _converse(self, address: Address) -> Outcome:
+        facts = CheckFacts(self._proxy, self._server)
+        facts.state = self._shown_state()
+        running = health_of(self._block).score >= health_of(self._block).rise
+        talk = Talk(self._script, facts, running=running)
+        times, inter_s = self._proxy.timeouts, self.intervals().inter_s
+        connect_s = min(inter_s, times.connect or inter_s) if times.check else inter_s
+        return await hold(talk, lambda step: self._target(step, address, facts), connect_s, inter_s, times.check)
+
+    # --- where to -----------------------------------------------------------------------------------------------------
+
+    async def _address(self) -> Address:
+        """Where checks go: `addr` and `port`, or where the traffic goes by now."""
+        options = self._server.options
+        return await self._resolved(options.get("addr", ("",))[0], int(options.get("port", ("0",))[0]))
+
+    async def _resolved(self, host: str, port: int) -> Address:
+        address = self._server.address
+        if is_internet(address):
+            *_, current, _name = read_texts(self._block)
+            address = replace(address, host=current or address.host, port=self._block[S_PORT])
+        if host:
+            address = _at(host, address.port)
+        if port:
+            address = replace(address, port=port)
+        return await _numeric(address)
+
+    def _target(self, step: Connect, address: Address, facts: CheckFacts) -> Target:
+        """Raises ValueError where an expression makes no port."""
+        server, options = self._server, self._server.options
+        if step.host:
+            address = _at(step.host, address.port)
+        if step.port is not None:
+            port = step.port(facts)
+            if port is None or not 0 < port <= PORT_MAX:
+                raise ValueError(f"invalid port {port}")
+            address = replace(address, port=port)
+        elsewhere = "port" in options or "addr" in options
+        own_header = step.server_defaults and ("check-send-proxy" in options or (server.send_proxy and not elsewhere))
+        name = step.sni or (options.get("check-sni", ("",))[0] if step.server_defaults else "")
+        return Target(
+            address,
+            server.source,
+            (server.send_proxy or 1) if step.send_proxy or own_header else 0,
+            self._context(step),
+            name,
+            step.linger,
+        )
+
+    def _context(self, step: Connect) -> ssl.SSLContext | None:
+        server = self._server
+        settings = server.tls_check if step.server_defaults else None
+        if step.tls and settings is None:
+            settings = server.tls_check or server.tls or self._plane.config.globals.tls_server_defaults
+        if settings is None:
+            return None
+        alpn = step.alpn or (server.options.get("check-alpn", ()) if step.server_defaults else ())
+        if alpn not in self._contexts:
+            self._contexts[alpn] = check_context(settings, alpn, verify_default=settings.ca_file is not None)
+        return self._contexts[alpn]
+
+    def _shown_state(self) -> str:
+        """The value of X-Haproxy-Server-State."""
+        counters, block = self._plane.counters, self._block
+        layout = counters.layout
+        everyone = layout.servers[self._place.proxy]
+        own = everyone[self._place.server]
+        address = self._server.address
+        *_, current, _name = read_texts(block)
+        shown, port = (current or address.host, str(block[S_PORT])) if is_internet(address) else ("unix", "unix")
+        node = self._plane.config.globals.node or socket.gethostname()
+        weight = counters.state(layout.backends[self._place.proxy])[B_WEIGHT]
+        sessions = sum(sum(counters.across(number, SCUR)) for number in everyone)
+        return (
+            f"{health_of(block).text()}; address={shown}; port={port}; name={self.title}; node={node}; "
+            f"weight={block[S_WEIGHT]}/{weight}; scur={sum(counters.across(own, SCUR))}/{sessions}; qcur={sum(counters.across(own, QCUR))}"
+        )
+
+
+class _AgentCheck(_Check):
+    """The agent of one server."""
+
+    __slots__ = ()
+
+    word: ClassVar[int] = S_AGENT_STATE
+
+    def intervals(self) -> Intervals:
+        return Intervals(parse_time(self._server.options.get("agent-inter", (INTER,))[0]))
+
+    def pause_s(self) -> float:
+        return self.intervals().inter_s
+
+    def is_on(self) -> bool:
+        """Agents are asked in maintenance too: only they can end what they began."""
+        return bool(self._block[self.word] & CHECK_ENABLED)
+
+    async def once(self) -> None:
+        self._script = agent_script(self._server.options.get("agent-send", ("",))[0].encode("utf-8", "surrogateescape"))
+        await super().once()
+
+    def _record(self, outcome: Outcome, duration_ms: int, now: float) -> None:
+        self._plane.notify(record_agent(self._plane.changes, self._proxy, self._place, outcome, duration_ms, now))
+
+    async def _address(self) -> Address:
+        options = self._server.options
+        host = options.get("agent-addr", options.get("addr", ("",)))[0]
+        return await self._resolved(host, int(options.get("agent-port", ("0",))[0]))
+
+
+def _at(host: str, port: int) -> Address:
+    return Address(AddressKind.INET6 if ":" in host else AddressKind.INET, host, port)
+
+
+async def _numeric(address: Address) -> Address:
+    """A name is asked for in a thread, for the resolver waits. Raises ConfigError."""
+    if not is_internet(address):
+        return address
+    try:
+        socket.inet_pton(socket.AF_INET6 if address.kind is AddressKind.INET6 else socket.AF_INET, address.host)
+    except OSError:
+        return await trio.to_thread.run_sync(resolve, address)
+    return address
