@@ -6,6 +6,7 @@ from common.acl import (
     converters_addresses,
     converters_hashes,
     converters_maps,
+    converters_messages,
     converters_numbers,
     converters_strings,
     converters_text,
@@ -14,7 +15,15 @@ from common.acl.table import ConverterTable
 
 CONVERTERS = ConverterTable()
 
-for _module in (converters_addresses, converters_hashes, converters_maps, converters_numbers, converters_strings, converters_text):
+for _module in (
+    converters_addresses,
+    converters_hashes,
+    converters_maps,
+    converters_messages,
+    converters_numbers,
+    converters_strings,
+    converters_text,
+):
     for _name, _row in _module.TABLE.rows.items():
         assert _name not in CONVERTERS.rows, f"{_name} is in two tables"
         CONVERTERS.rows[_name] = _row
