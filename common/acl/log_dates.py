@@ -56,5 +56,5 @@ def local_date_ms(date: float, gmt_offset: GmtOffset) -> bytes:
 
 
 def split_ms(date: float) -> tuple[int, int]:
-    """(seconds, milliseconds). By way of date * 1000, which is exact where `date % 1` is a hair below the millisecond that was meant."""
-    return divmod(int(date * 1000), 1000)
+    """(seconds, milliseconds). Rounded to a microsecond first: a float is often a hair below the millisecond that was meant."""
+    return divmod(round(date * 1000000) // 1000, 1000)
