@@ -199,7 +199,7 @@ class Backend:
         self.retries = proxy.retries
         self.retry_policy = Policy(retry_on(proxy.retry_on), proxy.retries, redispatch_interval(proxy), self.connect_s)
         self.retried_statuses = self.retry_policy.on.statuses
-        self.retry_budget = Budget()
+        self.retry_budget = Budget(float(_word(proxy, "retry-budget", "0")))
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.plain = not adds_fields(proxy) and not self.closes_server
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
@@ -216,7 +216,9 @@ class Backend:
             proxy.hash_type,
             [Candidate(server.model.id, server.model.weight, not server.model.disabled, server.model.backup) for server in self.servers],
             chance=random.random,
+            hash_balance_factor=proxy.hash_balance_factor,
             all_backups="allbackups" in proxy.options,
+            hash_preserve_affinity=_word(proxy, "hash-preserve-affinity", "always"),
         )
         capacities = [Capacity(server.maxconn, server.minconn, server.maxqueue) for server in proxy.servers]
         places = LocalPlaces(len(capacities))
@@ -290,6 +292,12 @@ class Backend:
         words[f.STOT] = words[f.REQ_TOT] + self.connections
 
 
+def _word(proxy: model.Proxy, keyword: str, default: str) -> str:
+    """The one argument of a keyword that has no field of its own in the model; the last line holds."""
+    lines = proxy.extra.get(keyword, ())
+    return lines[-1][0] if lines else default
+
+
 def redispatch_interval(proxy: model.Proxy) -> int:
     """`option redispatch [N]`: every Nth retry; -1 (the default) only the last one; 0: the option is off."""
     if "redispatch" in proxy.option_args:
@@ -301,7 +309,7 @@ def redispatch_interval(proxy: model.Proxy) -> int:
 def request_options(proxy: model.Proxy) -> Options:
     options = proxy.options
     return Options(
-        strict="http-strict" in options,
+        strict="http-strict-framing" in options,
         accept_invalid=bool(options & {"accept-invalid-http-request", "accept-unsafe-violations-in-http-request"}),
     )
 
@@ -309,7 +317,7 @@ def request_options(proxy: model.Proxy) -> Options:
 def response_options(proxy: model.Proxy) -> Options:
     options = proxy.options
     return Options(
-        strict="http-strict" in options,
+        strict="http-strict-framing" in options,
         accept_invalid=bool(options & {"accept-invalid-http-response", "accept-unsafe-violations-in-http-response"}),
     )
 

@@ -24,6 +24,7 @@ from common.config.expressions import run_deferred
 from common.config.keywords import Keyword, Section, Status
 from common.config.lexer import LexError, split_line
 from common.config.options import LoadOptions
+from common.config.pending import REMARK, SLUG, is_pending, remark
 from common.config.proxy_words import SectionParser
 from common.config.settle import settle
 from common.config.source import Line, lines_of
@@ -174,6 +175,8 @@ class _File:
         try:
             self.scope = row.parse(self.state, statement)
             self.skipping = self.scope is None
+            if is_pending(row):
+                statement.note(f"section '{row.name}' {REMARK}", slug=SLUG)
         except Fault as fault:
             statement.alert(fault.message, fault.position, fault.hint, fault.slug)
 
@@ -205,3 +208,6 @@ class _File:
         elif scope.section is Section.GLOBAL:
             scope.state.global_given.setdefault(row.name, statement.place)
         row.parse(scope, statement)
+        said = remark(row, statement.prefix.value, statement.argument(0))
+        if said:
+            statement.note(said, slug=SLUG)

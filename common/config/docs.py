@@ -13,6 +13,7 @@ from common.acl.fetches import FETCHES
 from common.acl.table import Converter, Fetch
 from common.config.keywords import AnyKeyword, Section, Status
 from common.config.options import VERSION
+from common.config.pending import is_pending
 from common.config.table import EVERY_ROW
 
 _GROUPS: tuple[tuple[str, Section, str], ...] = (
@@ -46,7 +47,8 @@ The language is HAProxy's: same sections, keywords, defaults and meaning as in i
 (those of version 2.6 plain, later additions as *version: section*). `version_atleast()` and the like answer as version {VERSION}.
 Whatever is not supported is refused with an error that says what to use instead; nothing is silently ignored.
 
-Words of our own, which HAProxy does not know, are marked **ours**.
+Words of our own, which HAProxy does not know, are marked **ours**. What is read and checked and does nothing in this version yet is
+marked *checked, not yet in effect*, and each use of it gets a notice; so do the actions `track-sc*` and `sc-*` of rules.
 
 ## The language in short
 
@@ -133,7 +135,8 @@ def _where(row: AnyKeyword) -> str:
 
 
 def _meaning(row: AnyKeyword) -> str:
-    marks = ("(no) " if row.no else "") + (f"({row.mode}) " if row.mode else "") + ("**ours** " if row.ours else "")
+    marks = "*checked, not yet in effect* " if is_pending(row) else ""
+    marks += ("(no) " if row.no else "") + (f"({row.mode}) " if row.mode else "") + ("**ours** " if row.ours else "")
     if row.sections is Section.SERVER:
         marks += "*server* "
     return marks + row.meaning

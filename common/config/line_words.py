@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from common.config.draft import State
 from common.config.keywords import Keyword, Section, Status, Table
+from common.config.pending import REMARK, SLUG, is_pending
 from common.config.statement import Fault, Words
 from common.config.suggest import did_you_mean
 
@@ -43,6 +44,8 @@ def read_words(table: Table[WordParser[DraftT]], section: Section, state: State,
 def _apply(row: Keyword[WordParser[DraftT]], state: State, draft: DraftT, words: Words, owner: str, position: int) -> None:
     if row.status is Status.SUPPORTED:
         row.parse(state, draft, words)
+        if is_pending(row):
+            words.statement.note(f"{owner}'{row.name.removesuffix('()')}' {REMARK}", position, slug=SLUG)
         return
     if row.status is Status.REFUSED:
         words.statement.alert(f"{owner}'{row.name}' is not supported by Usher", position, row.instead, "not-supported")

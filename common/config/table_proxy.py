@@ -263,10 +263,10 @@ _SERVER_SIDE: tuple[Keyword[SectionParser], ...] = (
         D_BACKENDS,
         "<percent>",
         words.extra_checked(words.percentage),
-        "Retries at one time, as a share of the requests under way.",
+        "Retries per hundred requests; without retries for a while, ten may come at once.",
         ours=True,
         manual="",
-        default="20",
+        default="0: no limit",
     ),
     _row("server", BACKENDS, "<name> <address>[:<port>] [<setting> …]", parse_server, "A server.", 0, None, elsewhere=Severity.ALERT),
     _row(

@@ -1,0 +1,76 @@
+"""Keywords that are read and checked, and whose function the running program does not have yet.
+
+Such a word is no fault (the file is right, and will do more with a later version) and must not be passed over in silence either: each use
+gets a notice, which `-dW` lets pass, and docs/configuration.md marks it. Whoever builds the function takes the word out of here.
+Sans-io.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from common.config.keywords import D_PROXIES, SERVERS, AnyKeyword, Section
+
+REMARK = "is understood and checked, but has no effect in this version yet"
+SLUG = "not-yet"
+
+_GLOBAL = """
+    close-spread-time fd-soft-limit h1-case-adjust h1-case-adjust-file h1-do-not-close-on-insecure-transfer-encoding
+    harden.reject-privileged-ports.tcp issuers-chain-path maxpipes maxsslconn mworker-max-reloads pp2-never-send-local
+    server-state-base server-state-file ssl-default-bind-client-sigalgs ssl-default-server-client-sigalgs ssl-dh-param-file
+    ssl-load-extra-del-ext ssl-load-extra-files ssl-security-level ssl-skip-self-issued-ca stats-file strict-limits
+    tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
+    tune.http.logurilen tune.idletimer tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once tune.notsent-lowat.client
+    tune.notsent-lowat.server tune.pattern.cache-size tune.pipesize tune.rcvbuf.client tune.rcvbuf.server tune.retry.body-size
+    tune.sndbuf.client tune.sndbuf.server tune.ssl.cachesize tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param
+    tune.ssl.hard-maxrecord tune.ssl.lifetime tune.ssl.maxrecord tune.ssl.ticket-rotation tune.vars.global-max-size
+    tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size tune.worker.hang-timeout
+    warn-blocked-traffic-after
+"""
+
+_PROXIES = """
+    cookie/dynamic-cookie-key/force-be-switch/guid/http-send-name-header/ignore-persist/load-server-state-from-file/log-format-sd/log-steps
+    max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
+    option h1-case-adjust-bogus-server/option http-drop-request-trailers/option http-drop-response-trailers/option http-ignore-probes
+    option http-pretend-keepalive/option http-restrict-req-hdr-names/option idle-close-on-response/option independant-streams
+    option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
+    option tcp-smart-connect/persist rdp-cookie/persist rdp-cookie()/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
+    srvtcpka-intvl/stats admin/stats auth/stats enable/stats hide-version/stats http-request/stats realm/stats refresh/stats scope
+    stats show-desc/stats show-legends/stats show-modules/stats show-node/stats show-version/stats uri/stick match/stick on
+    stick store-request/stick store-response/stick-table/timeout request-total
+"""
+
+_BIND = "ca-ignore-err ca-verify-file client-sigalgs crl-file crt-ignore-err crt-list ecdhe guid-prefix nice no-ca-names ssl-preset"
+
+_SERVER = """
+    client-sigalgs cookie crl-file guid hash-key no-sni-auto no-ssl-reuse non-stick pipeline pool-warm redir resolve-net resolve-opts
+    resolve-prefer resolvers set-proxy-v2-tlv-fmt() sni-auto ssl-reuse stick tcp-ut tfo verifyhost
+"""
+
+# Kind of line -> its pending keywords.
+PENDING: Mapping[Section, frozenset[str]] = {
+    Section.GLOBAL: frozenset(_GLOBAL.split()),
+    D_PROXIES: frozenset(name.strip() for name in re.split(r"[/\n]", _PROXIES) if name.strip()),
+    Section.BIND: frozenset(_BIND.split()),
+    SERVERS: frozenset(_SERVER.split()),
+    Section.TOP: frozenset({"crt-store", "log-profile", "peers", "resolvers"}),
+}
+
+# Actions of rules: `http-request track-sc0 …`.
+PENDING_ACTIONS = re.compile(r"track-sc\d*|sc-(?:add|inc|set)-[a-z0-9]+")
+
+
+def is_pending(row: AnyKeyword) -> bool:
+    return any(row.sections & sections and row.name in names for sections, names in PENDING.items())
+
+
+def remark(row: AnyKeyword, prefix: str, first_argument: str) -> str:
+    """What to say of a line, "" when it does what it says. prefix: its `no` or `default`, which takes nothing away from nobody."""
+    if prefix:
+        return ""
+    if is_pending(row):
+        return f"'{row.name.removesuffix('()')}' {REMARK}"
+    is_rule = row.name.startswith(("http-re", "http-after", "tcp-re"))
+    action = PENDING_ACTIONS.fullmatch(first_argument.partition("(")[0]) if is_rule else None
+    return f"'{row.name} {action[0]}' {REMARK}" if action else ""
