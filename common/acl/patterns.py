@@ -152,7 +152,7 @@ def parse_patterns(
 
 class _PatternParser:
     __slots__ = (
-        "description", "environment", "fold", "forced_id", "index", "inline", "is_map", "kind",
+        "chosen", "description", "environment", "fold", "forced_id", "implied", "index", "inline", "is_map", "kind",
         "lists", "method", "offset", "operator", "position", "versions", "words",
     )  # fmt: skip
 
@@ -168,6 +168,8 @@ class _PatternParser:
     ) -> None:
         self.words = words
         self.kind = kind
+        self.implied = implied
+        self.chosen: str | None = None  # by -m
         self.method = implied or default_method(kind)
         self.versions = versions
         self.environment = environment
@@ -243,10 +245,14 @@ class _PatternParser:
     def _set_method(self, name: str) -> None:
         if self.index is not None:
             raise ExpressionError("-m must stand before patterns and files")
+        if self.chosen is not None:
+            raise ExpressionError(f"there is one matching method: -m {self.chosen} or -m {name}")
         method = parse_method(name)
         if caster(method, self.kind) is None:
             raise ExpressionError(f'matching method "{name}" cannot be applied to a sample of type {self.kind.value}')
-        self.method = method
+        if self.implied not in (None, Method.STR, method):
+            self.environment.warn(f"{self.description}: -m {name} takes the place of the method that the keyword's own name says")
+        self.chosen, self.method = name, method
 
     def _index(self) -> Index:
         if self.index is None:

@@ -56,6 +56,7 @@ def test_flags_operators_and_values(words: str, kind: SampleType, value: object,
         ("-x a", T.STR, 0),
         ("a -5", T.STR, 1),
         ("x -m beg y", T.STR, 2),
+        ("-m beg -m end x", T.STR, 3),
         ("-m", T.STR, 0),
         ("-f", T.STR, 0),
         ("-f nofile", T.STR, 1),
@@ -135,3 +136,13 @@ def test_every_method_has_an_index() -> None:
     for method in Method:
         assert parse_method(method.value) is method
         new_index(method)
+
+
+def test_a_keyword_that_says_one_method_and_a_flag_that_says_another() -> None:
+    surroundings = environment()
+    parse_patterns(["-m", "reg", "^/x"], T.STR, Method.BEG, False, surroundings, "acl 'x'")
+    assert len(surroundings.warnings) == 1
+    for method in ("beg", "found"):
+        parse_patterns(["-m", "beg", "/x"], T.STR, Method.BEG, False, surroundings, "acl 'x'")
+        parse_patterns(["-m", method, "/x"], T.STR, Method.STR, False, surroundings, "acl 'x'")
+    assert len(surroundings.warnings) == 1
