@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from dispatcher.relay import RelayProxy
+from dispatcher.proxies import RelayProxy
 from dispatcher.workers import Farm
 
 UNKNOWN = "Unknown command.\n"

@@ -40,7 +40,7 @@ def run(launch: Launch, make: Callable[[Launch, Counters], World] = World) -> in
     world.trust(os.getuid())
     trio.run(_main, world)
     world.close()
-    return 0
+    return world.exit_code
 
 
 def open_counters(launch: Launch) -> Counters:

@@ -19,15 +19,13 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Protocol
 
-from common.errors import WireError
 from common.net.fdpass import Given
 from common.net.pump import Pump, Strand
-from common.observe.layout import HB_STAMP_MS
-from common.wire.handover import BIND_OF_CHANNEL, GiveFlag, Hello, encode_give
+from common.wire.handover import BIND_OF_CHANNEL, GiveFlag, encode_give
 from dispatcher.gates import Gates
-from dispatcher.handover import Channel
-from dispatcher.policy.heartbeat import Heartbeats, Pulse
+from dispatcher.policy.heartbeat import Heartbeats
 from dispatcher.policy.slots import Reseat, Slot, Slots, State
+from dispatcher.seat import WorkerSeat
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
 
@@ -290,127 +288,3 @@ class Farm:
         self.lost += len(clients)
         self._owner.log("err", f"{self.name}: {len(clients)} connections closed that no worker took, reason: no_worker")
         self.resume()
-
-
-class WorkerSeat:
-    """The place of one worker in a farm: turns what its channel hears into moves of the book."""
-
-    __slots__ = ("_farm", "_heart", "_maxconn", "_owner", "channel", "index", "number", "pid", "where")
-
-    def __init__(self, farm: Farm, owner: Owner, index: int, name: bytes, where: str, number: int | None, maxconn: int) -> None:
-        self._farm = farm
-        self._owner = owner
-        self._heart: memoryview[int] | None = None
-        self._maxconn = maxconn
-        self.pid = 0
-        self.index = index
-        self.number = number
-        self.where = where
-        self.channel = Channel(owner, self, name, where)
-
-    @property
-    def _slot(self) -> Slot:
-        return self._farm.slots.slots[self.index]
-
-    # --- what the channel hears ----------------------------------------------------------------------------------
-
-    def greeted(self, hello: Hello) -> None:
-        farm, slot = self._farm, self._slot
-        if self.number is not None and hello.worker != self.number:
-            raise WireError("handover_wrong_worker")
-        if not farm.slots.expects(slot, hello.generation):
-            raise WireError("handover_wrong_generation")
-        self.pid = hello.pid
-        self._owner.log("notice", f"{self.where} (process {hello.pid}) takes connections")
-        limits = [limit for limit in (hello.maxconn, self._maxconn) if limit]
-        farm.slots.hello(slot, hello.generation, min(limits, default=0))
-        if farm.servers is not None:
-            farm.servers.reachable(self.index, True)
-
-    def settled(self) -> None:
-        """The whole of its first report was heard: what it holds from before is counted, now it may be given more."""
-        self._farm.resume()
-
-    def taken(self, ids: Iterable[int]) -> None:
-        self._farm.drop(self._farm.slots.taken(self._slot, ids))
-
-    def ended(self, ids: Iterable[int]) -> None:
-        farm, slot = self._farm, self._slot
-        farm.over(slot, ids)
-        untaken, resume = farm.slots.ended(slot, ids)
-        if untaken:
-            farm.drop(untaken)
-        if resume:
-            farm.resume()
-
-    def refused(self, ids: Iterable[int]) -> None:
-        """A worker that refuses is full, whatever its maxconn was at HELLO: it is passed over for a moment, not asked again at once."""
-        farm, slot = self._farm, self._slot
-        back = farm.slots.refused(slot, ids)
-        if back:
-            farm.slots.blocked(slot)
-            self.channel.wait_for_room()
-            farm.reseat(slot, back)
-
-    def held(self, ids: Sequence[int], binds: Sequence[int]) -> None:
-        self._farm.adopt(self._slot, ids, binds)
-
-    def load(self, handshakes: int) -> None:
-        self._farm.slots.load(self._slot, handshakes)
-
-    def drain(self) -> None:
-        self._farm.slots.drain(self._slot)
-
-    def unblocked(self) -> None:
-        self._farm.slots.unblocked(self._slot)
-        self._farm.resume()
-
-    def lost(self) -> None:
-        farm, slot = self._farm, self._slot
-        self._heart = None
-        if farm.servers is not None:
-            farm.servers.reachable(self.index, False)
-        farm.over(slot, [number for number in slot.connections if number not in slot.waiting])
-        back, died = farm.slots.lost(slot)
-        self._owner.log(
-            "warning",
-            f"{self.where} (process {self.pid}) is gone: {died} of its connections ended, {len(back)} that it had not taken "
-            "are seated elsewhere",
-        )
-        farm.reseat(slot, back)
-
-    # --- its heart -----------------------------------------------------------------------------------------------
-
-    def restart_watch(self, hearts: Heartbeats, now: float) -> None:
-        """Begin to look at the heart of whoever sits here now."""
-        hearts.stop(self.index)
-        self._heart = None
-        if self._slot.state in _WATCHED:
-            self._heart = self._owner.heart_of(self.pid)
-            if self._heart is not None:
-                hearts.start(self.index, now, self._heart[HB_STAMP_MS])
-
-    def watch(self, hearts: Heartbeats, now: float) -> None:
-        """Move the slot to HUNG when the heart stands still, and back."""
-        slots, slot = self._farm.slots, self._slot
-        if self._heart is None:
-            self.restart_watch(hearts, now)
-            return
-        if slot.state not in _WATCHED:
-            return
-        pulse = hearts.look(self.index, now, self._heart[HB_STAMP_MS])
-        if pulse is Pulse.HUNG:
-            back = slots.hung(slot)
-            self._owner.log(
-                "alert",
-                f"{self.where} (process {self.pid}) hangs: no heartbeat for {hearts.last_seen_s(self.index, now):.2f} s; "
-                f"{len(back)} connections that it had not taken are seated elsewhere",
-            )
-            self._farm.reseat(slot, back)
-        elif pulse is Pulse.ALIVE and slot.state is State.HUNG:
-            self._owner.log("notice", f"{self.where} (process {self.pid}) beats again")
-            slots.alive(slot)
-            self._farm.resume()
-
-
-_WATCHED = (State.UP, State.FULL, State.HUNG)

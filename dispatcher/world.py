@@ -19,14 +19,20 @@ from common.observe.layout import HB_PID
 from common.observe.log_line import LEVELS
 from common.process.launch import Launch
 from common.process.plan import is_dispatcher_listen
-from dispatcher.accept import Door, Rules, farm_welcome, handover_taker, visitor_taker
+from common.process.zygote import EXIT_BROKEN
+from dispatcher.accept import Door
 from dispatcher.facts import ProcessFacts
 from dispatcher.gates import make_gates
+from dispatcher.introduction import Rules, farm_welcome, handover_taker, visitor_taker
 from dispatcher.policy.slots import Slots
-from dispatcher.relay import RelayProxy, first_set
+from dispatcher.proxies import RelayProxy, first_set
+from dispatcher.relay import relay_welcome
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
 from dispatcher.workers import Farm
+
+_VITAL = ("door", "channel")
+"""How the strands are called without which there is no dispatcher."""
 
 
 class World:
@@ -40,6 +46,7 @@ class World:
         self.pump = Pump(self._crashed)
         self.outlets = Outlets()
         self.stopping = False
+        self.exit_code = 0
         self.farms: list[Farm] = []
         self.relays: list[RelayProxy] = []
         self.relayed = 0
@@ -134,7 +141,7 @@ class World:
         for bind in proxy.binds:
             listening = self._listeners.get(bind.id)
             if listening is not None:
-                take = visitor_taker(bind, listening, rules, relay.welcome(bind), partial(relay.turned_away, bind))
+                take = visitor_taker(bind, listening, rules, relay_welcome(relay, bind), partial(relay.turned_away, bind))
                 self._open(Door(self, bind, listening, relay, take, self._batch()))
         self.relays.append(relay)
 
@@ -259,12 +266,21 @@ class World:
         self.outlets.close()
 
     def _crashed(self, strand: Strand, error: BaseException) -> None:
-        """A strand ended by a fault of ours: one line that says where, never a traceback."""
+        """A strand ended by a fault of ours: one line that says where, never a traceback.
+
+        Without one of its doors or channels the process is no use any more: it ends and the master starts it anew. Nobody loses
+        a connection by that who has a worker.
+        """
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace is not None else "?"
-        self.log("alert", f"internal error in {strand.name} at {where}: {type(error).__name__}: {error}")
+        is_vital = strand.name.startswith(_VITAL)
+        consequence = "the process ends and is started anew" if is_vital else "only this connection is lost"
+        self.log("alert", f"internal error in {strand.name} at {where}: {type(error).__name__}: {error}; {consequence}")
+        if is_vital:
+            self.exit_code = EXIT_BROKEN
+            self.pump.stop()
 
 
 def _listener(fd: int) -> socket.socket:

@@ -22,7 +22,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from common.model import Address, AddressKind
@@ -67,7 +67,7 @@ class Workers:
                     action()
             for channel, (taken, ended) in self.reports.items():
                 if ended:
-                    frames = [handover.Taken(handover.ids_array(taken)), handover.Ended(handover.ids_array(ended))]
+                    frames: list[handover.Frame] = [handover.Taken(handover.ids_array(taken)), handover.Ended(handover.ids_array(ended))]
                     with contextlib.suppress(OSError):  # the dispatcher may have been stopped
                         channel.send(handover.encode_report(frames)[0])
                     taken.clear()
@@ -267,14 +267,15 @@ def main() -> None:
     parser.add_argument("--profile", default="", help="write a cProfile of our dispatcher to this file")
     options = parser.parse_args()
     paths = [fresh_name() for _ in range(WORKERS)]
-    channels, streams = [], []
+    channels: list[socket.socket] = []
+    streams: list[socket.socket] = []
     for path in paths:
-        for kind, found in ((socket.SOCK_SEQPACKET, channels), (socket.SOCK_STREAM, streams)):
+        for kind, listeners in ((socket.SOCK_SEQPACKET, channels), (socket.SOCK_STREAM, streams)):
             listener = socket.socket(socket.AF_UNIX, kind)
             listener.bind(padded(path))
             listener.listen(1024)
-            found.append(listener)
-    contenders = {
+            listeners.append(listener)
+    contenders: dict[str, Callable[[], AbstractContextManager[tuple[int, int]]]] = {
         "haproxy, send-proxy": lambda: haproxy(paths),
         "ours, relay": lambda: ours(paths, relay=True, profile=options.profile),
         "ours, handover": lambda: ours(paths, relay=False, profile=options.profile),

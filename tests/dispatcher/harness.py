@@ -220,13 +220,13 @@ class Running:
         assert self._control is not None
         self._control.close()
 
-    def join(self) -> None:
+    def join(self, code: int = 0) -> None:
         assert self._thread is not None and self._control is not None
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive(), "the dispatcher does not end"
         self._thread = None
         self._control.close()
-        assert self.code == 0
+        assert self.code == code
 
     def address(self, bind: int = 0) -> tuple[str, int]:
         name = self.listeners[bind].getsockname()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 from common.model import Address, AddressKind, LogTarget, Place
@@ -9,6 +10,7 @@ from common.observe import fields as f
 from common.observe.layout import HB_GENERATION, HB_NUMBER, HB_PID, HB_ROLE, HB_STAMP_MS
 from common.process import messages
 from common.process.launch import CONTROL, DISPATCHER, Launch
+from common.process.zygote import EXIT_BROKEN
 from common.wire.handover import Drain
 from dispatcher import main
 from tests.dispatcher.harness import (
@@ -154,3 +156,36 @@ def test_a_configuration_that_cannot_be_used_is_told_to_the_master() -> None:
         assert main.run(launch) == 1
         received = messages.receive_blocking(ours, messages.Assembler())
         assert received is not None and received[0]["op"] == "failed" and "fd@9999" in received[0]["text"]
+
+
+def test_a_fault_of_ours_at_a_door_ends_the_process_without_a_traceback() -> None:
+    with running(frontend(), workers=1) as (dispatcher, [worker]):
+        dispatcher.meet(worker)
+        world = dispatcher.world
+        assert world is not None
+        door = world._doors[0][0]
+
+        def broken(fd: int, address: object) -> None:
+            os.close(fd)
+            raise KeyError("bug")
+
+        door.take = broken
+        dispatcher.connect()
+        line = dispatcher.log_line("internal error")
+        assert "in door 127.0.0.1:0 at test_main.py:" in line and "KeyError" in line
+        dispatcher.join(EXIT_BROKEN)
+
+
+def test_a_fault_of_ours_in_a_relayed_session_costs_that_session() -> None:
+    path = fresh_name()
+    with listening(path) as listener, running(dispatcher_listen(server("p2", path))) as (dispatcher, _):
+        assert dispatcher.world is not None
+        proxy = dispatcher.world.relays[0]
+        targets, proxy.targets = proxy.targets, []
+        client = dispatcher.connect()
+        line = dispatcher.log_line("internal error")
+        assert "only this connection is lost" in line
+        assert client.recv(1) == b""
+        proxy.targets = targets
+        dispatcher.connect()
+        accept(listener).close()

@@ -16,7 +16,7 @@ from common.wire.proxy_protocol import encode_v1
 from dispatcher.rules import ConnectionRules
 from dispatcher.visitor import Visitor
 from tests.dispatcher.harness import counters_of, dispatcher_listen, explicit, server, wait_until
-from tests.dispatcher.test_accept import HEADER
+from tests.dispatcher.test_introduction import HEADER
 from tests.dispatcher.test_relay import accept, receive_all, relaying
 
 PLACE = Place("usher.cfg", 7)
