@@ -45,8 +45,9 @@ def ready_made(name: str, words: tuple[str, ...]) -> Script:
 
 
 def _script(*steps: Step, counted: bool = False) -> Script:
-    """counted: in HAProxy the connection counts as the first step, as messages show."""
-    return Script(Style.READY, (Connect(server_defaults=True, implicit=not counted), *steps))
+    """counted: in HAProxy the connection counts as the first step, as messages show; and it ends in order, for these servers
+    count aborted ones."""
+    return Script(Style.READY, (Connect(server_defaults=True, implicit=not counted, linger=counted), *steps))
 
 
 def _send(data: bytes) -> Send:
@@ -226,20 +227,20 @@ def _ber(data: bytes, at: int) -> int | None:
     return begin if len(data) > begin else None
 
 
-def first_line(data: bytes, ended: bool) -> bytes | None:
-    """Up to the first CR or LF; what came before the end counts as a line."""
+def first_line(data: bytes) -> bytes | None:
+    """Up to the first CR or LF; None without one: half a line could say another thing than the whole one."""
     found = re.search(rb"[\r\n]", data)
-    if found:
-        return data[: found.start()]
-    return data if ended else None
+    return data[: found.start()] if found else None
 
 
 def agent_script(send: bytes) -> Script:
     """Connect, say what `agent-send` says, read a line. The outcome's info is the line: common/health/agent.py reads it."""
 
     def judge(_facts: Facts, data: bytes, ended: bool) -> Verdict:
-        line = first_line(data, ended)
-        return MORE if line is None else _fine(line.decode("utf-8", "replace"))
+        line = first_line(data)
+        if line is None:
+            return _refused("L7RSP", 0, b"line without an end") if ended else MORE
+        return _fine(line.decode("utf-8", "replace"))
 
     typed: Judge = judge
     steps = (_send(send), Expect(typed)) if send else (Expect(typed),)
