@@ -103,9 +103,6 @@ class Plane:
         self._outlets.close()
         self._outlets = Outlets()
         self._loggers = _loggers(generation.blueprint.config, self._outlets, self.console)
-        for logger, proxy in zip(self._loggers, generation.blueprint.config.proxies, strict=True):
-            if not proxy.disabled:
-                logger.log(NOTICE, f"Proxy {proxy.name} started.".encode())
 
     async def keep(self) -> None:
         """The trio task of the statistics."""
