@@ -81,17 +81,17 @@ async def request(exchange: Exchange, rules: Rules) -> Answer | None:
         await buffer_request(exchange)
     for ruleset in (rules.http_request, rules.redirects):
         if ruleset:
-            answer = await _run(exchange, ruleset)
-            if answer is not None:
-                return answer
+            found = evaluate(ruleset, exchange)
+            if found is not None or exchange.early_hints is not None or exchange.rewriting_is_lenient:
+                answer = await _run_on(exchange, ruleset, found)
+                if answer is not None:
+                    return answer
     return None
 
 
-async def _run(exchange: Exchange, rules: CompiledRules) -> Answer | None:
-    """http-request rules, until one answers or all have run. Raises Cut."""
-    position = 0
+async def _run_on(exchange: Exchange, rules: CompiledRules, found: tuple[int, Verdict] | None) -> Answer | None:
+    """Go on from what http-request rules have found, until one answers or all have run. Raises Cut."""
     while True:
-        found = evaluate(rules, exchange, position)
         if exchange.early_hints is not None:
             await _send_hints(exchange)
         if found is None or found[1] is ALLOW:
@@ -103,6 +103,7 @@ async def _run(exchange: Exchange, rules: CompiledRules) -> Answer | None:
         if isinstance(verdict, Delay):
             return await _tarpit(exchange, verdict)
         await _obey(exchange, verdict)
+        found = evaluate(rules, exchange, position)
 
 
 async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:

@@ -32,6 +32,8 @@ _LOWER: dict[bytes, bytes] = {}
 _LOWER_MAX = 1024
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+SPECIAL = _FRAMING | {b"host"}
+"""Names that `HeadEditor.put` does not take."""
 _BODYLESS = frozenset({204, 304})
 _NOT_IN_TARGET = re.compile(rb'[^!"$-~]')
 _MEMBER = re.compile(rb'(?:^|(?<=,))((?:[^",]++|"(?:[^"\\]++|\\.)*"?+)*)')
@@ -75,7 +77,7 @@ class HeadEditor:
             found = self._head.values(name_lower)
         else:
             found = [value for lower, _, value in received if lower == name_lower]
-        return found + [value for lower, _, value in self._set if lower == name_lower]
+        return found + [value for lower, _, value in self._set if lower == name_lower] if self._set else found
 
     def first(self, name_lower: bytes) -> bytes | None:
         """The first value of the field of that name."""
@@ -97,6 +99,16 @@ class HeadEditor:
         """This field once, at the end, in the place of all of that name. Raises ValueError if the name is no token."""
         self.del_header(name)
         self.add_header(name, value)
+
+    def put(self, lower: bytes, name: bytes, value: bytes) -> None:
+        """As set_header, for what was checked when the rule was read: a token, in lower case and as written, of no special meaning
+        (neither framing nor Host), and a clean value."""
+        self._forwarded = None
+        if self._set:
+            self._set = [field for field in self._set if field[0] != lower]
+        if self._received is not None or self._head.has(lower):
+            self._received = [field for field in self._apart() if field[0] != lower]
+        self._set.append((lower, name, value))
 
     def del_header(self, name: bytes) -> None:
         """Without the fields of this name."""

@@ -20,7 +20,7 @@ class Head:
     forwarded: what goes on, without what an exchange adds; made by worker/http/rewrite.py once for all who share this head.
     """
 
-    __slots__ = ("_fields", "_lower", "body", "faulty", "forwarded", "keep_alive", "length_as_is", "raw", "special", "version")
+    __slots__ = ("_fields", "_found", "_lower", "body", "faulty", "forwarded", "keep_alive", "length_as_is", "raw", "special", "version")
 
     raw: bytes
     version: int
@@ -32,6 +32,7 @@ class Head:
     forwarded: bytes | None
     _fields: list[tuple[bytes, bytes]] | None
     _lower: bytes | None
+    _found: dict[bytes, list[bytes]] | None  # by name: only names that the configuration asks for, and heads are asked again and again
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -42,7 +43,16 @@ class Head:
         return fields
 
     def values(self, name_lower: bytes) -> list[bytes]:
-        """Every value of the field of that name, in order."""
+        """Every value of the field of that name, in order. Not to be changed."""
+        known = self._found
+        if known is None:
+            known = self._found = {}
+        found = known.get(name_lower)
+        if found is None:
+            found = known[name_lower] = self._search(name_lower)
+        return found
+
+    def _search(self, name_lower: bytes) -> list[bytes]:
         lower = self._lower
         if lower is None:
             self._lower = lower = self.raw.lower()
@@ -58,10 +68,7 @@ class Head:
 
     def has(self, name_lower: bytes) -> bool:
         """Whether there is a field of that name."""
-        lower = self._lower
-        if lower is None:
-            self._lower = lower = self.raw.lower()
-        return b"\n" + name_lower + b":" in lower
+        return bool(self.values(name_lower))
 
     def first(self, name_lower: bytes) -> bytes | None:
         """The first value of the field of that name."""
@@ -111,7 +118,7 @@ class Request(Head):
         self.te_trailers = te_trailers
         self.is_connect = method == b"CONNECT"
         self.forwarded = forwarded
-        self._fields = self._lower = None
+        self._fields = self._lower = self._found = None
 
 
 class Response(Head):
@@ -140,7 +147,7 @@ class Response(Head):
         self.keep_alive = keep_alive
         self.faulty = faulty
         self.length_as_is = length_as_is
-        self.forwarded = self._fields = self._lower = None
+        self.forwarded = self._fields = self._lower = self._found = None
         self.interim = status < 200 and status != 101
         self.upgrade = special.get(b"upgrade") if status == 101 else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from common.acl.facts import Facts
 from common.errors import WireError
 from common.rules.actions import (
     AddHeader,
@@ -26,7 +27,7 @@ from common.rules.actions import (
 )
 from common.rules.replacement import Replacement
 from worker.http import url
-from worker.http.editor import Replace, RequestEditor, clean_value
+from worker.http.editor import SPECIAL, Replace, RequestEditor, clean_value
 from worker.http.normalize import NORMALIZERS
 from worker.route.subject import Subject
 from worker.route.verdicts import Refuse
@@ -43,26 +44,37 @@ def add_header(action: AddHeader, response: bool) -> Edit:
 
 
 def set_header(action: SetHeader, response: bool) -> Edit:
-    """The value is made before the old ones go: it may be made of them."""
-    name, build = action.name, action.value.build
-    constant = action.value.constant
+    """The value is made before the old ones go: it may be made of them. Rules set few names, so each name is judged once."""
+    name, lower = action.name, action.name.lower()
+    build, constant = action.value.build, action.value.constant
+    if lower in SPECIAL:
+        return _set_special(name, build, response)
     if constant is not None:
+        clean = clean_value(constant)
         if response:
-            return lambda subject: subject.edit_response().set_header(name, constant)
-        return lambda subject: subject.edit_request().set_header(name, constant)
+            return lambda subject: subject.edit_response().put(lower, name, clean)
+        return lambda subject: subject.edit_request().put(lower, name, clean)
     if response:
 
         def set_in_response(subject: Subject) -> None:
-            value = build(subject)
-            subject.edit_response().set_header(name, value)
+            value = clean_value(build(subject))
+            subject.edit_response().put(lower, name, value)
 
         return set_in_response
 
     def set_in_request(subject: Subject) -> None:
-        value = build(subject)
-        subject.edit_request().set_header(name, value)
+        value = clean_value(build(subject))
+        subject.edit_request().put(lower, name, value)
 
     return set_in_request
+
+
+def _set_special(name: bytes, build: Callable[[Facts], bytes], response: bool) -> Edit:
+    def edit(subject: Subject) -> None:
+        value = build(subject)
+        (subject.edit_response() if response else subject.edit_request()).set_header(name, value)
+
+    return edit
 
 
 def delete_header(action: DeleteHeader, response: bool) -> Edit:

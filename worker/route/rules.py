@@ -194,7 +194,7 @@ def _ruleset(proxy: model.Proxy, ruleset: Ruleset, environment: CompileEnvironme
                 action = parse_action(ruleset, rule.words, environment)
                 run = compile_action(action, ruleset, environment)
                 condition = compile_model_condition(rule.condition, environment.acls, at)
-            compiled.append(CompiledRule(rule.place, None if condition is None else condition.test, run, condition, action))
+            compiled.append(CompiledRule(None if condition is None else condition.test, run, rule.place, condition, action))
     return tuple(compiled)
 
 

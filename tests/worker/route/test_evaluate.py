@@ -25,7 +25,7 @@ def rules(*lines: str, ruleset: Ruleset = Ruleset.HTTP_REQUEST) -> tuple[Compile
         action = parse_action(ruleset, words.split(), known)
         compiled = compile_condition(condition.split(), {}, at) if condition else None
         run = compile_action(action, ruleset, known)
-        made.append(CompiledRule(model.Place("f", number), None if compiled is None else compiled.test, run, compiled, action))
+        made.append(CompiledRule(None if compiled is None else compiled.test, run, model.Place("f", number), compiled, action))
     return tuple(made)
 
 
