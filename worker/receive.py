@@ -61,11 +61,12 @@ class Receiver(Protocol):
 class ChannelSeat:
     """One handed-over connection's place. The channel changes when its dispatcher dies and another one takes its sessions on."""
 
-    __slots__ = ("bind_id", "channel", "id", "is_taken", "receiver")
+    __slots__ = ("bind", "bind_id", "channel", "id", "is_taken", "receiver")
 
     def __init__(self, receiver: Receiver, channel: Channel, number: int, bind_id: int) -> None:
         self.receiver = receiver
         self.channel: Channel | None = channel
+        self.bind = channel.bind  # whose name the channel has: another dispatcher on the same name may adopt the session
         self.id = number
         self.bind_id = bind_id
         self.is_taken = False
@@ -137,7 +138,7 @@ class Channel:
         """Sessions whose dispatcher is dead become this one's, so that it knows how many there are."""
         adopted = []
         for seat in list(self.receiver.orphans):
-            if seat.id not in self.seats:
+            if seat.bind is self.bind and seat.id not in self.seats:
                 self.receiver.orphans.discard(seat)
                 self.seats[seat.id] = seat
                 seat.channel = self
@@ -226,6 +227,7 @@ def _stream_socket(fd: int) -> socket.socket:
     if sock.type != socket.SOCK_STREAM:
         sock.detach()
         raise WireError("handover_not_a_socket")
+    sock.setblocking(False)  # whoever gave it: one that blocks would hold everybody
     return sock
 
 
