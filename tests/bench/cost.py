@@ -111,13 +111,21 @@ class Bench:
             for _ in range(self.rounds):
                 for contender in self.spec["contender"]:
                     if contender["name"] in scenario["port"]:
-                        runs.setdefault(contender["name"], []).append(self.measure(contender, scenario))
+                        runs.setdefault(contender["name"], []).append(self.try_to_measure(contender, scenario))
             print(f"\n{scenario['name']}", flush=True)
             results = [Result(scenario["name"], name, made) for name, made in runs.items()]
             for result in results:
                 say(result, results[0].cost_us)
             found += results
         return found
+
+    def try_to_measure(self, contender: dict[str, Any], scenario: dict[str, Any]) -> Run:
+        """One contender that does not start must not cost the others their table."""
+        try:
+            return self.measure(contender, scenario)
+        except SystemExit as error:
+            print(f"{contender['name']}: {error}", file=sys.stderr, flush=True)
+            return Run(0, 0.0, trouble=["did not start"])
 
     def measure(self, contender: dict[str, Any], scenario: dict[str, Any]) -> Run:
         started = [self.start(command) for command in contender["start"]]

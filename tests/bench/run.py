@@ -83,6 +83,8 @@ def table(results: list[cost.Result], base: str) -> list[str]:
 def cell(result: cost.Result | None, reference_us: float) -> str:
     if result is None:
         return "–"
+    if not any(run.units for run in result.runs):
+        return "failed"
     trouble = " (!)" if result.trouble() else ""
     return f"{result.cost_us:.1f} ({result.cost_us / reference_us:.2f}×){trouble}"
 
