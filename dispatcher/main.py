@@ -71,12 +71,19 @@ async def _main(world: World) -> None:
         nursery.start_soon(_heartbeat, world)
         if control is not None:
             nursery.start_soon(_obey, world, control)
+            nursery.start_soon(_tell, world, control)
             if not await control.send({"op": "ready"}):
                 world.pump.stop()  # the master died before anybody could know of us
         await world.pump.run()
         nursery.cancel_scope.cancel()
     if control is not None:
         control.close()
+
+
+async def _tell(world: World, control: ControlChannel) -> None:
+    """Remarks for whoever started the service."""
+    async for text in world.remarks:
+        await control.send({"op": "log", "level": "remark", "text": text})
 
 
 async def _heartbeat(world: World) -> None:

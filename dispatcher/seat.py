@@ -28,6 +28,7 @@ class Owner(Protocol):
 
     def is_trusted(self, uid: int) -> bool: ...
     def log(self, level: str, text: str) -> None: ...
+    def remark(self, text: str) -> None: ...
     def heart_of(self, pid: int) -> memoryview[int] | None:
         """The heartbeat words of a process of this service; None when it has none (a tier that was started alone)."""
 
@@ -74,7 +75,7 @@ class WorkerSeat:
         if not farm.slots.expects(slot, hello.generation):
             raise WireError("handover_wrong_generation")
         self.pid = hello.pid
-        self._owner.log("notice", f"{self.where} (process {hello.pid}) takes connections")
+        self._owner.remark(f"{self.where} (process {hello.pid}) takes connections")
         limits = [limit for limit in (hello.maxconn, self._maxconn) if limit]
         farm.slots.hello(slot, hello.generation, min(limits, default=0))
         if farm.servers is not None:

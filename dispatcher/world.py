@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
+import trio
+
 from common.errors import ConfigError, ExpressionError
 from common.model import Bind, Config, LogTarget, Proxy
 from common.net.logs import Logger, Outlets
@@ -35,6 +37,8 @@ _VITAL = ("door", "channel")
 """How the strands are called without which there is no dispatcher."""
 
 
+REMARKS_MAX = 256  # that wait for the master; more are dropped
+
 class World:
     """See the module. The Owner of dispatcher/accept.py, handover.py, workers.py and relay.py."""
 
@@ -57,6 +61,7 @@ class World:
         self._hostname = socket.gethostname()
         self._process = counters.process()
         self._facts = ProcessFacts(launch, counters)
+        self._remarks, self.remarks = trio.open_memory_channel[str](REMARKS_MAX)
         self.logger = self._logger(self.config.globals.logs, None)
         self.gates = make_gates(self.pump, self.config, self._listening(), launch.dispatchers)
         try:
@@ -176,6 +181,13 @@ class World:
 
     def is_trusted(self, uid: int) -> bool:
         return uid in self._uids
+
+    def remark(self, text: str) -> None:
+        """Something for whoever started the service to see; operators' logs keep to what HAProxy logs."""
+        try:
+            self._remarks.send_nowait(text)
+        except trio.WouldBlock:
+            pass
 
     def log(self, level: str, text: str) -> None:
         self.logger.log(LEVELS[level], text.encode("utf-8", "replace"))

@@ -41,6 +41,14 @@ class Console:
     def notice(self, text: str) -> None:
         self._say(Level.NOTICE, text)
 
+    def remark(self, text: str) -> None:
+        """A notice for whoever started the service, and not for the logs: what HAProxy has no line for."""
+        also, self.also = self.also, None
+        try:
+            self._say(Level.NOTICE, text)
+        finally:
+            self.also = also
+
     def _say(self, level: Level, text: str) -> None:
         label, syslog_level = level.value
         # -q silences the chatter of a start, never the reason of a failure.

@@ -156,7 +156,8 @@ class Member:
             case "failed":
                 life.words = message["text"]
             case "log":
-                say = {"alert": self._console.alert, "warning": self._console.warning}.get(message["level"], self._console.notice)
+                console = self._console
+                say = {"alert": console.alert, "warning": console.warning, "remark": console.remark}.get(message["level"], console.notice)
                 say(message["text"])
             case "reply" if message["id"] in life.replies:
                 replied, parts = life.replies[message["id"]]

@@ -212,6 +212,8 @@ class Running:
         assert self._control is not None
         messages.send_blocking(self._control, {"op": "command", "id": 7, "line": line})
         received = messages.receive_blocking(self._control, messages.Assembler())
+        while received is not None and received[0]["op"] == "log":
+            received = messages.receive_blocking(self._control, messages.Assembler())
         assert received is not None and received[0]["op"] == "reply" and received[0]["id"] == 7
         return str(received[0]["text"])
 

@@ -6,6 +6,7 @@ Processes are found by the name that the kernel shows (/proc/PID/comm), as an op
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -60,9 +61,13 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
 
 def wait_for_workers(flow: Flow, *names: str) -> None:
     """Until the dispatcher says that it seats connections at these workers, on both ways that there are to them."""
-    for name in names:
-        flow.log.expect(f"server handed/{name} .*takes connections", deadline_s=15)
-        flow.log.expect(f"worker {name[1:]} .*takes connections", deadline_s=15)
+    wanted = [f"server handed/{name} " for name in names] + [f"worker {name[1:]} " for name in names]
+    pattern = "{}.*takes connections"
+    eventually(
+        lambda: all(re.search(pattern.format(re.escape(one)), flow.instance.output) for one in wanted),
+        "the dispatcher seats connections at these workers",
+        deadline_s=15,
+    )
 
 
 def get(client: Peer, target: bytes) -> bytes:
