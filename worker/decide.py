@@ -147,23 +147,21 @@ _SLUGS = {Cause.DENIED: "denied_by_rule", Cause.SERVED: "answered_by_rule", Caus
 
 
 async def _tarpit(exchange: Exchange, verdict: Delay) -> Answer:
-    """Keep the client waiting; then the answer, unless the client has gone."""
+    """Keep the client waiting, if it does not close; then the answer."""
     pump = exchange.world.pump
     exchange.step = Step.TARPIT
     exchange.waiting_since = pump.now
     limit_s = exchange.timeout("tarpit") or exchange.timeout("connect") or exchange.frontend.client_s
-    await _sleep(exchange, pump.now + limit_s)
+    await _sleep(exchange, pump.now + limit_s, until_closed=True)
     exchange.queued_at = pump.now  # the time spent here is Tw in logs
     return answered(exchange, Respond(verdict.answer, Cause.DENIED), b"T")
 
 
-async def _sleep(exchange: Exchange, deadline: float) -> None:
-    """Until the deadline. A client that closes its side may still wait for an answer (unless `option abortonclose`); one that
-    resets the connection does not: raises OSError."""
+async def _sleep(exchange: Exchange, deadline: float, *, until_closed: bool = False) -> None:
+    """Until the deadline, or until the client closes its side. Raises OSError when it resets the connection."""
     stream = exchange.stream
-    impatient = "abortonclose" in exchange.frontend.model.options
     try:
-        while not (impatient and stream.ended):
+        while not (until_closed and stream.ended):
             await stream.readable(deadline)
             error = stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error:
@@ -275,6 +273,9 @@ async def _run_response(exchange: Exchange, rules: CompiledRules) -> Answer | No
 
 def _response_content(exchange: Exchange, verdict: object) -> None:
     """A verdict about a response that is no answer. Raises Cut."""
+    if isinstance(verdict, Drop | Reject):
+        # Nobody hears of this response.
+        exchange.status = exchange.response_at = exchange.response_head = exchange.response_editor = None
     if isinstance(verdict, Drop):
         vanish(exchange.stream, verdict.ttl)
         raise Cut(b"PH", 0, "dropped_by_rule")

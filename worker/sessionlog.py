@@ -77,7 +77,7 @@ class SessionLog:
         is_error = exchange.termination[:1] != b"-" or exchange.retries > 0 or (status is not None and status >= 500)
         if self.only_errors and not is_error:
             return
-        if self.skips_null and exchange.head is None and exchange.first_byte_at is None and not exchange.bytes_in:
+        if self.skips_null and exchange.head is None and exchange.first_byte_at is None and not (exchange.bytes_in or exchange.client_buffer):
             return
         self._lines += 1
         exchange.log_counter = self._lines

@@ -51,15 +51,12 @@ def check_acl(scope: Scope, statement: Statement, acl: Acl) -> None:
 def check_rule(scope: Scope, statement: Statement, rule: Rule) -> None:
     """A rule whose words start at argument 0: its action and its condition."""
     check_condition(scope, statement, rule, len(rule.words) + 1)
-    ruleset, words, start = rule.ruleset, rule.words, 0
-    if ruleset == "redirect":  # the old line is the same as the action
-        ruleset, words, start = "http-request", ("redirect", *words), -1
 
     def compile_it(environment: CompileEnvironment) -> None:
-        parse_action(ruleset, words, environment.at(_where(rule)))
+        parse_action(rule.ruleset, rule.words, environment.at(_where(rule)))
 
     owner = f"proxy '{scope.name}'" if scope.section is Section.LISTEN else scope.title
-    _defer(scope, statement, start, f"error detected in {owner} while parsing {_rule_title(rule)} rule : ", compile_it)
+    _defer(scope, statement, 0, f"error detected in {owner} while parsing {_rule_title(rule)} rule : ", compile_it)
 
 
 def check_condition(scope: Scope, statement: Statement, rule: Rule, start: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from common.acl.environment import Where
 from common.config import values
 from common.config.address import SOURCE, AddressError, parse_addresses
 from common.config.draft import Scope
@@ -138,11 +139,11 @@ def choice(*allowed: str) -> Callable[[Statement], None]:
     return check
 
 
-def format_of(field: str) -> SectionParser:
-    """A log-format that goes to a field of the proxy."""
+def format_of(field: str, where: Where | None = None) -> SectionParser:
+    """A log-format that goes to a field of the proxy. where: the moment at which it is made; None for log lines."""
 
     def parse(scope: Scope, statement: Statement) -> None:
-        check_format(scope, statement, 0)
+        check_format(scope, statement, 0, where)
         setattr(scope.proxy, field, statement.argument(0))
 
     return parse

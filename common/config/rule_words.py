@@ -9,6 +9,7 @@ Source: HAProxy configuration manual 4.2, 7.2.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from common.acl.environment import Where
 from common.config import values
@@ -88,9 +89,19 @@ def rule(ruleset: str) -> SectionParser:
         words, condition = split_condition(statement, 1 + (_MANDATORY.get(action[0], 0) if action else 0))
         one = Rule(statement.place, ruleset, tuple(words), condition)
         check_rule(scope, statement, one)
-        scope.proxy.rules.append(one)
+        scope.proxy.rules.append(_with_slot(scope, one))
 
     return parse
+
+
+def _with_slot(scope: Scope, rule: Rule) -> Rule:
+    """`capture … len N` makes a slot where it stands among the capture lines, as they do; the rule that is kept names the slot."""
+    words = rule.words
+    if words[:1] != ("capture",) or words[-2:-1] != ("len",) or not scope.proxy.frontend or not words[-1].isdigit():
+        return rule
+    slot = sum(1 for kind, _, _ in scope.proxy.captures if kind == "request")
+    scope.proxy.captures.append(("request", "", int(words[-1])))
+    return replace(rule, words=(*words[:-2], "id", str(slot)))
 
 
 def inspect_delay(field: str) -> SectionParser:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.acl.environment import Where
 from common.config import balance_words, error_words, stats_words
 from common.config import proxy_words as words
 from common.config.bind import parse_bind
@@ -111,7 +112,7 @@ _CLIENT_SIDE: tuple[Keyword[SectionParser], ...] = (
         "unique-id-format",
         D_FRONTENDS,
         "<format>",
-        words.format_of("unique_id_format"),
+        words.format_of("unique_id_format", Where.REQUEST),
         "How a request's unique id is made.",
         elsewhere=Severity.NOTICE,
     ),

@@ -152,7 +152,7 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         if proxy.backend:
             rules.balance_key = balance_key(proxy.balance, environment.at(Where.REQUEST))
         if proxy.unique_id_format is not None:
-            rules.unique_id = compile_format(proxy.unique_id_format, environment.at(Where.LOG), Purpose.LOG).build
+            rules.unique_id = compile_format(proxy.unique_id_format, environment.at(Where.REQUEST), Purpose.LOG).build
     for server in proxy.servers:
         if server.tls is not None and server.tls.sni is not None:
             with _At(server.place):
