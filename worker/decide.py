@@ -79,7 +79,7 @@ async def request(exchange: Exchange, rules: Rules) -> Answer | None:
         await _content(exchange, rules)
     if rules.buffers_request and head.body is not NO_BODY:
         await buffer_request(exchange)
-    for ruleset in (rules.http_request, rules.redirects):
+    for ruleset in (rules.http_request, rules.names, rules.redirects):
         if ruleset:
             found = evaluate(ruleset, exchange)
             if found is not None or exchange.early_hints is not None or exchange.rewriting_is_lenient:
@@ -153,7 +153,8 @@ async def _tarpit(exchange: Exchange, verdict: Delay) -> Answer:
     exchange.waiting_since = pump.now
     limit_s = exchange.timeout("tarpit") or exchange.timeout("connect") or exchange.frontend.client_s
     await _sleep(exchange, pump.now + limit_s, until_closed=True)
-    exchange.queued_at = pump.now  # the time spent here is Tw in logs
+    exchange.queued_at = pump.now  # the time spent here is Tw in logs, and TR is none
+    exchange.request_at = None
     return answered(exchange, Respond(verdict.answer, Cause.DENIED), b"T")
 
 

@@ -236,7 +236,8 @@ def _add_family(prefix: str, aliases: str, choose: _Choose, needs: Needs, messag
             if found is None:
                 facts.undecided = True
                 return None
-            return joint.join(name.lower() for name, _ in found.fields)
+            # Connection ends at us: as in HAProxy, it is not among what rules see here.
+            return joint.join(lower for name, _ in found.fields if (lower := name.lower()) != b"connection")
 
         return get
 

@@ -33,7 +33,7 @@ _PROXIES = """
     cookie/dynamic-cookie-key/force-be-switch/guid/http-send-name-header/ignore-persist/load-server-state-from-file/log-format-sd/log-steps
     max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
     option h1-case-adjust-bogus-server/option http-drop-request-trailers/option http-drop-response-trailers/option http-ignore-probes
-    option http-pretend-keepalive/option http-restrict-req-hdr-names/option idle-close-on-response/option independant-streams
+    option http-pretend-keepalive/option idle-close-on-response/option independant-streams
     option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
     option tcp-smart-connect/persist rdp-cookie/persist rdp-cookie()/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
     srvtcpka-intvl/stats admin/stats auth/stats enable/stats hide-version/stats http-request/stats realm/stats refresh/stats scope

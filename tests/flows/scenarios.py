@@ -30,6 +30,7 @@ class Scenario:
     """name: also the section's. story: see story.py. lines: more of the section. servers: replaces the usual server line.
     bind: words after the address. config: whole sections instead of the usual one ({name} is replaced).
     unlike_haproxy: why Usher deliberately does something else here. With HAProxy the story must then fail, or the mark is stale.
+    not_yet: what Usher lacks for it. With Usher the story must then fail, or the mark is stale.
     only_usher: why HAProxy 2.6 cannot even read the section; it is left out there.
     tls, server_name: clients speak TLS and ask for that name. server_tls: scripted servers do. See certificates.py.
     """
@@ -41,6 +42,7 @@ class Scenario:
     bind: str = ""
     config: str = ""
     unlike_haproxy: str = ""
+    not_yet: str = ""
     only_usher: str = ""
     tls: bool = False
     server_name: str | None = "localhost"
@@ -58,7 +60,7 @@ class Scenario:
         on_haproxy = flow.instance.program.name == "haproxy"
         if on_haproxy and self.only_usher:
             pytest.skip(self.only_usher)
-        if on_haproxy and self.unlike_haproxy:
+        if (on_haproxy and self.unlike_haproxy) or (not on_haproxy and self.not_yet):
             with pytest.raises(AssertionError):
                 self._play(flow)
             return

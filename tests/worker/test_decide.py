@@ -229,6 +229,24 @@ backend {name}-b
     ),
 ]
 
+_NAMES = "client << GET / HTTP/1.1|Host: a|X_A: 1|X-B: 2||"
+
+NAMES = [
+    forwarded(
+        "unusual_names_are_deleted_behind_the_rules",
+        "option http-restrict-req-hdr-names delete\n    http-request set-header X-C %[req.hdr(x_a)]",
+        "GET / HTTP/1.1|Host: a|X-B: 2|X-C: 1||",
+        ask=_NAMES,
+    ),
+    answered("unusual_names_are_refused", "option http-restrict-req-hdr-names reject", f"HTTP/1.1 403 Forbidden|{_PAGE}||*", ask=_NAMES),
+    forwarded(
+        "unusual_names_are_preserved",
+        "option http-restrict-req-hdr-names preserve",
+        "GET / HTTP/1.1|Host: a|X_A: 1|X-B: 2||",
+        ask=_NAMES,
+    ),
+]
+
 RESPONSES = [
     Scenario(
         "response_is_rewritten_by_backend_then_frontend",
@@ -518,7 +536,7 @@ backend {name}-b
     ),
 ]
 
-SCENARIOS = ANSWERS + REWRITES + RESPONSES + BODIES + CHOICES + CONTENTS
+SCENARIOS = ANSWERS + REWRITES + NAMES + RESPONSES + BODIES + CHOICES + CONTENTS
 
 
 @pytest.fixture(scope="module", params=[USHER, HAPROXY], ids=lambda program: program.name)

@@ -17,9 +17,10 @@ from common.acl.expressions import compile_expression
 from common.acl.facts import Facts
 from common.acl.logformat import Purpose, compile_format
 from common.errors import ExpressionError
-from common.rules.actions import UseBackend, UseServer
+from common.rules.actions import DeleteHeaders, Deny, Payload, Reply, UseBackend, UseServer
 from common.rules.parse import parse_action
 from common.rules.rulesets import Ruleset
+from worker.http.names import has_unusual_name, is_unusual
 from worker.route.actions import compile_action
 from worker.route.captures import Captures, captures_of
 from worker.route.evaluate import CompiledRule
@@ -79,6 +80,7 @@ class Rules:
     tcp_request: tuple[CompiledRule, ...] = ()
     tcp_response: tuple[CompiledRule, ...] = ()
     http_request: tuple[CompiledRule, ...] = ()
+    names: tuple[CompiledRule, ...] = ()  # option http-restrict-req-hdr-names, a rule that stands behind all others
     redirects: tuple[CompiledRule, ...] = ()
     http_response: tuple[CompiledRule, ...] = ()
     after_response: tuple[CompiledRule, ...] = ()
@@ -136,6 +138,7 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         tcp_request=_ruleset(proxy, Ruleset.TCP_REQUEST, environment),
         tcp_response=_ruleset(proxy, Ruleset.TCP_RESPONSE, environment),
         http_request=_ruleset(proxy, Ruleset.HTTP_REQUEST, environment),
+        names=_name_rules(proxy, environment),
         redirects=_ruleset(proxy, Ruleset.REDIRECT, environment),
         http_response=_ruleset(proxy, Ruleset.HTTP_RESPONSE, environment),
         after_response=_ruleset(proxy, Ruleset.HTTP_AFTER_RESPONSE, environment),
@@ -158,7 +161,7 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
             with _At(server.place):
                 rules.sni[server.name] = compile_expression(server.tls.sni, environment.at(Where.SERVER_CHOICE)).text_getter
     rules.active = bool(
-        rules.http_request or rules.redirects or rules.tcp_request or rules.monitor or rules.captures.wanted or rules.buffers_request
+        rules.http_request or rules.names or rules.redirects or rules.tcp_request or rules.monitor or rules.captures.wanted or rules.buffers_request
     )
     captures = rules.captures
     rules.response_active = bool(
@@ -196,6 +199,22 @@ def _ruleset(proxy: model.Proxy, ruleset: Ruleset, environment: CompileEnvironme
                 condition = compile_model_condition(rule.condition, environment.acls, at)
             compiled.append(CompiledRule(None if condition is None else condition.test, run, rule.place, condition, action))
     return tuple(compiled)
+
+
+def _name_rules(proxy: model.Proxy, environment: CompileEnvironment) -> tuple[CompiledRule, ...]:
+    """`option http-restrict-req-hdr-names`, for requests that have such names."""
+    (policy,) = proxy.option_args.get("http-restrict-req-hdr-names") or ("preserve",)
+    if policy == "preserve":
+        return ()
+    deletes = policy == "delete"
+    action = DeleteHeaders("reg", "[^0-9A-Za-z-]", is_unusual) if deletes else Deny(Reply(403, Payload.DEFAULT))
+    run = compile_action(action, Ruleset.HTTP_REQUEST, environment)
+    return (CompiledRule(_has_unusual_name, run, proxy.place, None, action),)
+
+
+def _has_unusual_name(facts: Facts) -> bool:
+    request = facts.request
+    return request is not None and has_unusual_name(request)  # type: ignore[arg-type]
 
 
 def _use_server(proxy: model.Proxy, environment: CompileEnvironment) -> tuple[ServerSwitch, ...]:
