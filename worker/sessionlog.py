@@ -77,7 +77,7 @@ class SessionLog:
         is_error = exchange.termination[:1] != b"-" or exchange.retries > 0 or (status is not None and status >= 500)
         if self.only_errors and not is_error:
             return
-        if self.skips_null and exchange.head is None and exchange.first_byte_at is None and not (exchange.bytes_in or exchange.client_buffer):
+        if self.skips_null and exchange.head is None and _said_nothing(exchange):
             return
         self._lines += 1
         exchange.log_counter = self._lines
@@ -98,6 +98,11 @@ class SessionLog:
         if self.wanted:
             exchange.error_message = message.encode()
             self._logger.log(_ERR if self.separate_errors else _INFO, self._error_format(exchange))
+
+
+def _said_nothing(exchange: Exchange) -> bool:
+    """The client sent not a byte."""
+    return exchange.first_byte_at is None and not (exchange.bytes_in or exchange.client_buffer)
 
 
 def format_text(proxy: model.Proxy) -> str | None:

@@ -13,8 +13,11 @@ from common.acl.fetches import FETCHES
 from common.acl.table import Converter, Fetch
 from common.config.keywords import AnyKeyword, Section, Status
 from common.config.options import VERSION
-from common.config.pending import is_pending
+from common.config.pending import PENDING_ACTIONS, is_pending
 from common.config.table import EVERY_ROW
+from common.rules.parse import ACTIONS
+from common.rules.refused import REFUSED
+from common.rules.rulesets import Ruleset
 
 _GROUPS: tuple[tuple[str, Section, str], ...] = (
     ("Sections", Section.TOP, ""),
@@ -78,6 +81,16 @@ _DIFFERENCES: tuple[tuple[str, str], ...] = (
     ("`uid nobody`", "HAProxy warns and keeps running as it was started; we refuse."),
     ("`node a.b`, `h1-case-adjust Content-Length X`", "What HAProxy's manual forbids and its parser lets pass."),
     ("`http-request deny if` without a condition, `if A or`", "HAProxy takes it as no condition, or as one that ends there."),
+    (
+        "`http-request set-method` with what is no method",
+        "HAProxy sends it: a blank in it makes a request line of four words. Here the request fails with 500 (unless `strict-mode off`).",
+    ),
+    (
+        r"`\1` in a header that `replace-header …` puts into its text",
+        "HAProxy takes it for a back-reference, although the client wrote it. Only those of the rule count here.",
+    ),
+    ("`tarpit` of a client that closes", "Ends at once, as the manual says; HAProxy holds on unless the end has come with the request."),
+    ("`tcp-response content close` in mode http", "The response goes on, then the server is closed; HAProxy answers 502."),
     ("`sc-inc-gpc0` without `(N)`, `set-nice x`", "HAProxy takes what is missing for 0."),
     ("`log-send-hostname a b`, words after the last argument", "HAProxy ignores some of them."),
     ("`unix-bind` without settings", "HAProxy accepts the empty line."),
@@ -102,7 +115,9 @@ def document() -> str:
     parts = [_INTRODUCTION]
     for title, sections, remark in _GROUPS:
         parts.append(_group(title, sections, remark))
+    parts.append(_actions())
     parts.append(_refused())
+    parts.append(_refused_actions())
     parts.append(_noticed())
     parts.append(_differences())
     parts.append(_fetches())
@@ -153,6 +168,34 @@ def _group(title: str, sections: Section, remark: str) -> str:
     if remark:
         text += remark + "\n\n"
     return text + _table(head, rows)
+
+
+def _actions() -> str:
+    """One row per action of rules; letters say in which rulesets."""
+    letters = (
+        ("C", Ruleset.TCP_CONNECTION),
+        ("S", Ruleset.TCP_SESSION),
+        ("T", Ruleset.TCP_REQUEST),
+        ("t", Ruleset.TCP_RESPONSE),
+        ("Q", Ruleset.HTTP_REQUEST),
+        ("R", Ruleset.HTTP_RESPONSE),
+        ("A", Ruleset.HTTP_AFTER_RESPONSE),
+    )
+    rows = []
+    for name, row in sorted(ACTIONS.items()):
+        marks = "*checked, not yet in effect* " if PENDING_ACTIONS.fullmatch(name) else ""
+        marks += "**ours** " if row.ours else ""
+        where = " ".join(letter for letter, ruleset in letters if ruleset in row.rulesets)
+        shown = f"{name}{'N' if row.numbered else ''}{'' if row.syntax[:1] == '(' else ' '}{row.syntax}".strip()
+        rows.append((f"`{shown}`", where, marks + row.doc, row.section))
+    text = "## Actions of rules\n\n"
+    text += "Column *in*: " + ", ".join(f"{letter} {ruleset.value}" for letter, ruleset in letters) + ".\n\n"
+    return text + _table(("Action", "In", "Meaning", "Manual"), rows)
+
+
+def _refused_actions() -> str:
+    rows = [(f"`{name}`", reason) for name, reason in sorted(REFUSED.items())]
+    return "## Refused actions of rules\n\n" + _table(("Action", "Instead"), rows)
 
 
 def _refused() -> str:

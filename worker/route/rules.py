@@ -160,9 +160,8 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         if server.tls is not None and server.tls.sni is not None:
             with _At(server.place):
                 rules.sni[server.name] = compile_expression(server.tls.sni, environment.at(Where.SERVER_CHOICE)).text_getter
-    rules.active = bool(
-        rules.http_request or rules.names or rules.redirects or rules.tcp_request or rules.monitor or rules.captures.wanted or rules.buffers_request
-    )
+    rulesets = (rules.http_request, rules.names, rules.redirects, rules.tcp_request)
+    rules.active = bool(any(rulesets) or rules.monitor or rules.captures.wanted or rules.buffers_request)
     captures = rules.captures
     rules.response_active = bool(
         rules.http_response or rules.after_response or rules.tcp_response or captures.response_lengths or captures.cookie
