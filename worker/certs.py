@@ -1,150 +1,56 @@
-"""Certificates and TLS contexts: from a bind's or a server's words to contexts that can be used.
+"""The TLS sides of binds and servers: contexts that sessions are made from.
 
-A bind has one *initial* context (worker/tickets.py: it holds the ticket key and the policy) and one context per
-certificate; the server name in the ClientHello chooses which certificate's context takes over. Names are matched exactly, then
-by wildcard (one label), then the first certificate of the bind answers, unless `strict-sni`.
+A bind has one *initial* context (worker/tickets.py: it holds the ticket key) and one context per certificate; the server name
+in the ClientHello chooses which certificate's context takes over. From then on OpenSSL asks that one also for ALPN, authorities
+and the session's scope, so all contexts of a bind are made alike. Names are matched exactly, then by wildcard (one label),
+then the first certificate of the bind answers, unless `strict-sni`.
 
-Source: HAProxy manual 5.1 "crt", "strict-sni", "verify"; 5.2 "ssl", "verify"; RFC 6066 section 3; RFC 6125 section 6.4.
+A server keeps the last session per name, so that later connections resume it. A session stands for a verified certificate, and
+is never used for another name.
+
+Source: HAProxy manual 5.1 "crt", "strict-sni", "alpn"; 5.2 "ssl", "sni", "verifyhost", "no-ssl-reuse"; RFC 6066 section 3.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
 from common.errors import ConfigError
 from common.model import Tls
-from worker.tls import TlsError, TlsStream, connect_tls, release_buffers, take_error
+from common.net.stream import Stream
+from worker.certificate import Certificate, certificate_files, load_certificate
+from worker.tls import TlsError, TlsStream, Verification
+from worker.tls_policy import apply_policy, expect_name, verifies
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
-_VERSIONS = {
-    "SSLv3": SSL.SSL3_VERSION,
-    "TLSv1.0": SSL.TLS1_VERSION,
-    "TLSv1.1": SSL.TLS1_1_VERSION,
-    "TLSv1.2": SSL.TLS1_2_VERSION,
-    "TLSv1.3": SSL.TLS1_3_VERSION,
-}
-_VERIFY = {
-    "none": SSL.VERIFY_NONE,
-    "optional": SSL.VERIFY_PEER,
-    "required": SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
-}
-# HAProxy's own default list for TLS 1.2 is the library's; 1.3 likewise.
+_ffi: Any = SSL._ffi  # type: ignore[attr-defined]
+_UNRECOGNIZED_NAME, _INTERNAL_ERROR = 112, 80  # alerts, RFC 8446 section 6.2
 _SERVED_PROTOCOLS = (b"http/1.1", b"http/1.0")
-
-__all__ = ["BindTls", "Certificate", "ServerTls", "TlsError", "TlsStream", "connect_tls", "load_certificate"]
-
-
-@dataclass(slots=True)
-class Certificate:
-    """One certificate with its key. names: as in the certificate, lower case, wildcards as "*.example.com"."""
-
-    path: str
-    leaf: x509.Certificate
-    chain: list[x509.Certificate]
-    key: Any
-    names: tuple[str, ...]
-    _context: SSL.Context | None = field(default=None, repr=False)
-
-    @property
-    def context(self) -> SSL.Context:
-        """Made when a client first asks for it."""
-        if self._context is None:
-            self._context = SSL.Context(SSL.TLS_SERVER_METHOD)
-            release_buffers(self._context)
-            install(self._context, self)
-        return self._context
-
-
-def install(context: SSL.Context, certificate: Certificate) -> None:
-    context.use_certificate(certificate.leaf)
-    context.use_privatekey(certificate.key)
-    for issuer in certificate.chain:
-        context.add_extra_chain_cert(issuer)
-
-
-def load_certificate(path: str) -> Certificate:
-    """A PEM file with the certificate, its chain, and its key (or the key beside it in PATH.key). Raises ConfigError."""
-    data = _read(path)
-    try:
-        certificates = x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise ConfigError(f"unable to load certificate from file '{path}': {_reason(error)}") from error
-    if b"PRIVATE KEY-----" not in data:
-        beside = path + ".key" if os.path.exists(path + ".key") else os.path.splitext(path)[0] + ".key"
-        if not os.path.exists(beside):
-            raise ConfigError(f"unable to load private key from file '{path}': no key in it, and no '{path}.key' beside it")
-        data = _read(beside)
-    try:
-        key = load_pem_private_key(_key_block(data), None)
-    except TypeError as error:
-        raise ConfigError(f"the private key of '{path}' is encrypted: remove its passphrase, nobody types it at start") from error
-    except ValueError as error:
-        raise ConfigError(f"unable to load private key from file '{path}': {_reason(error)}") from error
-    leaf = certificates[0]
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) and not hasattr(key, "public_key"):
-        raise ConfigError(f"the private key of '{path}' is of a kind that TLS has no use for")
-    if key.public_key() != leaf.public_key():
-        raise ConfigError(f"inconsistencies between private key and certificate loaded from '{path}'")
-    return Certificate(path, leaf, certificates[1:], key, _names(leaf))
-
-
-def _key_block(data: bytes) -> bytes:
-    """The PEM block of the private key alone; the reader of keys does not skip certificates."""
-    begin = data.find(b"-----BEGIN ", max(0, data.find(b"PRIVATE KEY-----") - 40))
-    end = data.find(b"-----END ", begin)
-    return data[begin : data.find(b"\n", end) + 1 or len(data)] + b"\n"
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ConfigError(f"unable to open '{path}': {error.strerror}") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).split(".")[0] or type(error).__name__
-
-
-def _names(leaf: x509.Certificate) -> tuple[str, ...]:
-    names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    try:
-        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names += extension.value.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        pass
-    return tuple(dict.fromkeys(name.lower() for name in names))
-
-
-def certificate_files(path: str) -> Iterator[str]:
-    """The files that a `crt` word names: itself, or, for a directory, all in it in alphabetical order (manual 5.1)."""
-    if not os.path.isdir(path):
-        yield path
-        return
-    for name in sorted(os.listdir(path)):
-        # Files that belong to a certificate of the same directory are not certificates.
-        file = os.path.join(path, name)
-        if not name.startswith(".") and not name.endswith((".issuer", ".ocsp", ".sctl", ".key")) and os.path.isfile(file):
-            yield file
+_SCOPE = b"usher"  # of session ids: OpenSSL insists on one where clients are verified
+SESSIONS_MAX = 256
+"""Names of one server for which a session is kept."""
 
 
 class BindTls:
     """The TLS side of one bind."""
 
-    __slots__ = ("_default", "_exact", "_wildcard", "certificates", "context", "settings")
+    __slots__ = (
+        "_chooser",
+        "_contexts",
+        "_default",
+        "_exact",
+        "_verifies",
+        "_wildcard",
+        "certificates",
+        "context",
+        "settings",
+    )
 
     def __init__(self, settings: Tls, context: SSL.Context) -> None:
-        """Raises ConfigError for certificates and settings that cannot be used."""
+        """context: the initial one. Raises ConfigError for certificates and settings that cannot be used."""
         self.settings = settings
         self.certificates = [load_certificate(file) for path in settings.certificates for file in certificate_files(path)]
         if not self.certificates:
@@ -153,20 +59,13 @@ class BindTls:
         self._exact: dict[bytes, Certificate] = {}
         self._wildcard: dict[bytes, Certificate] = {}
         for certificate in self.certificates:
-            for name in certificate.names:
-                if name.startswith("*."):
-                    self._wildcard.setdefault(name[2:].encode(), certificate)
-                else:
-                    self._exact.setdefault(name.encode(), certificate)
+            self._file(certificate)
+        self._verifies = verifies(settings, server_side=True)
         self.context = context
-        apply_policy(context, settings, server_side=True)
-        install(context, self._default)
-        context.set_tlsext_servername_callback(self._choose)
-        context.set_session_id(b"usher")
-        if not settings.tickets:
-            context.set_options(SSL.OP_NO_TICKET)
-        if settings.alpn:
-            context.set_alpn_select_callback(_alpn_chooser(settings.alpn))
+        self._prepare(context, self._default)
+        self._contexts = {self._default.path: context}
+        self._chooser = _ffi.callback("int (*)(SSL *, int *, void *)", self._choose, error=_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
+        _lib.SSL_CTX_set_tlsext_servername_callback(context._context, self._chooser)
 
     def certificate_for(self, name: bytes | None) -> Certificate | None:
         """By SNI; None under strict-sni when no certificate has the name."""
@@ -177,25 +76,52 @@ class BindTls:
                 return found
         return None if self.settings.strict_sni else self._default
 
-    def _choose(self, connection: SSL.Connection) -> None:
-        certificate = self.certificate_for(connection.get_servername())
+    def over(self, stream: Stream) -> TlsStream:
+        """A client's TLS connection over its plain one."""
+        verification = Verification() if self._verifies else None
+        return TlsStream.over(stream, self.context, server_side=True, verification=verification)
+
+    def _file(self, certificate: Certificate) -> None:
+        """Note its names, and that OpenSSL takes it: its own context is made when a client first asks for it."""
+        certificate.install(SSL.Context(SSL.TLS_SERVER_METHOD))
+        for name in certificate.names:
+            if name.startswith("*."):
+                self._wildcard.setdefault(name[2:].encode(), certificate)
+            else:
+                self._exact.setdefault(name.encode(), certificate)
+
+    def _prepare(self, context: SSL.Context, certificate: Certificate) -> None:
+        apply_policy(context, self.settings, server_side=True)
+        certificate.install(context)
+        context.set_session_id(_SCOPE)
+        if not self.settings.tickets:
+            context.set_options(SSL.OP_NO_TICKET)
+        if self.settings.alpn:
+            context.set_alpn_select_callback(_alpn_chooser(self.settings.alpn))
+
+    def _choose(self, ssl: Any, alert: Any, _argument: Any) -> int:
+        """OpenSSL's question at each ClientHello."""
+        name = _lib.SSL_get_servername(ssl, _lib.TLSEXT_NAMETYPE_host_name)
+        certificate = self.certificate_for(_ffi.string(name) if name != _ffi.NULL else None)
         if certificate is None:
-            # Left with the default certificate, the handshake would succeed; without any it ends in an alert.
-            connection.set_context(_no_certificate())
-        elif certificate is not self._default:
-            connection.set_context(certificate.context)
+            alert[0] = _UNRECOGNIZED_NAME
+            return int(_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
+        if certificate is not self._default:
+            try:
+                context = self._context_of(certificate)
+            except ConfigError:  # a file that was read at the start is gone or broken now
+                alert[0] = _INTERNAL_ERROR
+                return int(_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
+            _lib.SSL_set_SSL_CTX(ssl, context._context)
+        return int(_lib.SSL_TLSEXT_ERR_OK)
 
-    def over(self, stream: Any) -> TlsStream:
-        return TlsStream.over(stream, self.context, server_side=True)
-
-
-_empty_context: list[SSL.Context] = []
-
-
-def _no_certificate() -> SSL.Context:
-    if not _empty_context:
-        _empty_context.append(SSL.Context(SSL.TLS_SERVER_METHOD))
-    return _empty_context[0]
+    def _context_of(self, certificate: Certificate) -> SSL.Context:
+        context = self._contexts.get(certificate.path)
+        if context is None:
+            context = SSL.Context(SSL.TLS_SERVER_METHOD)
+            self._prepare(context, certificate)
+            self._contexts[certificate.path] = context
+        return context
 
 
 def _alpn_chooser(offered: tuple[str, ...]) -> Callable[[SSL.Connection, list[bytes]], Any]:
@@ -210,63 +136,56 @@ def _alpn_chooser(offered: tuple[str, ...]) -> Callable[[SSL.Connection, list[by
     return choose
 
 
-def apply_policy(context: SSL.Context, settings: Tls, *, server_side: bool) -> None:
-    """Versions, ciphers, verification. Raises ConfigError on names that OpenSSL does not know."""
-    release_buffers(context)
-    context.set_min_proto_version(_VERSIONS[settings.min_version or "TLSv1.2"])
-    if settings.max_version:
-        context.set_max_proto_version(_VERSIONS[settings.max_version])
-    options = SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION
-    if server_side and not settings.prefer_client_ciphers:
-        options |= SSL.OP_CIPHER_SERVER_PREFERENCE
-    context.set_options(options)
-    try:
-        if settings.ciphers:
-            context.set_cipher_list(settings.ciphers.encode())
-        if settings.ciphersuites:
-            context.set_tls13_ciphersuites(settings.ciphersuites.encode())
-    except SSL.Error as error:
-        raise ConfigError(f"unable to set SSL cipher list to '{settings.ciphersuites or settings.ciphers}'") from error
-    raw = context._context
-    if settings.curves and _lib.SSL_CTX_set1_curves_list(raw, settings.curves.encode()) != 1:
-        take_error()
-        raise ConfigError(f"unable to set SSL curves list to '{settings.curves}'")
-    if settings.sigalgs and _lib.SSL_CTX_set1_sigalgs_list(raw, settings.sigalgs.encode()) != 1:
-        take_error()
-        raise ConfigError(f"unable to set SSL signature algorithm list to '{settings.sigalgs}'")
-    verify = settings.verify or ("none" if server_side else "required")
-    if settings.ca_file:
-        try:
-            if settings.ca_file == "@system-ca":
-                context.set_default_verify_paths()
-            else:
-                context.load_verify_locations(settings.ca_file)
-        except SSL.Error as error:
-            raise ConfigError(f"unable to set CA file '{settings.ca_file}'") from error
-        if server_side and settings.ca_file != "@system-ca":
-            context.load_client_ca(settings.ca_file.encode())
-    context.set_verify(_VERIFY[verify])
-
-
 class ServerTls:
-    """The TLS side of one `server … ssl`. Keeps the last session, so that later connections resume it."""
+    """The TLS side of one `server … ssl`."""
 
-    __slots__ = ("context", "session", "settings")
+    __slots__ = ("_sessions", "_verifies", "context", "settings")
 
     def __init__(self, settings: Tls) -> None:
+        """Raises ConfigError for certificates and settings that cannot be used."""
         self.settings = settings
         self.context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        self.session: SSL.Session | None = None
+        self._verifies = verifies(settings, server_side=False)
+        self._sessions: dict[bytes | None, SSL.Session] = {}
         apply_policy(self.context, settings, server_side=False)
-        if (settings.verify or "required") == "required" and not settings.ca_file:
-            self.context.set_default_verify_paths()
         for path in settings.certificates[:1]:
-            install(self.context, load_certificate(path))
+            load_certificate(path).install(self.context)
         if settings.alpn:
             self.context.set_alpn_protos([name.encode() for name in settings.alpn if name.encode() in _SERVED_PROTOCOLS] or [b"http/1.1"])
 
-    async def connect(self, stream: Any, server_name: bytes | None, deadline: float) -> TlsStream:
-        """Handshake over a connected stream. Raises TlsError, DeadlinePassed; the stream is closed then."""
-        tls = await connect_tls(stream, self.context, server_name, self.session, deadline)
-        self.session = tls.connection.get_session() or self.session
+    async def connect(self, stream: Stream, server_name: bytes | None, deadline: float) -> TlsStream:
+        """Handshake over a connected stream, for that name. Raises TlsError, DeadlinePassed; the stream is closed then."""
+        tls = TlsStream.over(stream, self.context, server_side=False, verification=Verification() if self._verifies else None)
+        connection = tls.connection
+        try:
+            if server_name:
+                connection.set_tlsext_host_name(server_name)
+            expected = self._expected(server_name)
+            if expected and self._verifies:
+                expect_name(connection, expected)
+            session = self._sessions.get(server_name)
+            if session is not None:
+                connection.set_session(session)
+            await tls.handshake(deadline)
+        except BaseException:
+            tls.close()
+            raise
         return tls
+
+    def _expected(self, server_name: bytes | None) -> bytes | None:
+        """Whom the certificate must be for: the name that is sent; `verifyhost` where none is, or only what the client asked for."""
+        settings = self.settings
+        if settings.verifyhost and not (server_name and settings.sni):
+            return settings.verifyhost.encode()
+        return server_name
+
+    def remember(self, server_name: bytes | None, tls: TlsStream) -> None:
+        """Keep its session for later connections. To be called after something was read: in TLS 1.3 a session comes with the answer."""
+        session = tls.connection.get_session() if self.settings.reuse and tls.handshake_done else None
+        if session is not None:
+            if server_name not in self._sessions and len(self._sessions) >= SESSIONS_MAX:
+                del self._sessions[next(iter(self._sessions))]
+            self._sessions[server_name] = session
+
+
+__all__ = ["BindTls", "ServerTls", "TlsError", "TlsStream"]

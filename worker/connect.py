@@ -40,13 +40,19 @@ class ConnectFailed(Exception):
 
 
 class ServerConnection:
-    """One connection to a server. requests: how many it has carried. is_private: only for the session that opened it."""
+    """One connection to a server.
 
-    __slots__ = ("is_private", "requests", "server", "stream")
+    requests: how many it has carried. is_private: only for the session that opened it. name: what was sent as SNI.
+    address: where it leads; the server's may have changed since.
+    """
 
-    def __init__(self, server: Server, stream: Stream) -> None:
+    __slots__ = ("address", "is_private", "name", "requests", "server", "stream")
+
+    def __init__(self, server: Server, stream: Stream, name: bytes | None = None) -> None:
         self.server = server
         self.stream = stream
+        self.name = name
+        self.address = server.address
         self.requests = 0
         self.is_private = False
 
@@ -192,6 +198,7 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
     """Dial, PROXY header, TLS. Raises DeadlinePassed, OSError, TlsError."""
     deadline = pump.now + (exchange.timeout("connect") or backend.connect_s)
     family, address = server.endpoint(exchange)
+    name = None
     stream = await dial(pump, family, address, deadline, source=server.source)
     try:
         if server.model.send_proxy:
@@ -199,13 +206,14 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
             data = proxy_protocol.encode_v1(header) if server.model.send_proxy == 1 else proxy_protocol.encode_v2(header)
             await stream.send(data, deadline)
         if server.tls is not None:
-            stream = await server.tls.connect(stream, server.server_name(exchange), deadline)
+            name = server.server_name(exchange)
+            stream = await server.tls.connect(stream, name, deadline)
     except BaseException:
         stream.close()
         raise
     server.count_connect()
     server.idle.opened()
-    connection = ServerConnection(server, stream)
+    connection = ServerConnection(server, stream, name)
     connection.is_private = bool(server.model.send_proxy)
     return connection
 

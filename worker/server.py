@@ -13,13 +13,13 @@ from array import array
 from typing import TYPE_CHECKING
 
 from common import model
-from common.errors import ConfigError
 from common.model import AddressKind
-from common.net.sockaddr import SockAddr, initial, resolve, sockaddr
+from common.net.sockaddr import SockAddr, initial, is_numeric, resolve, sockaddr
 from common.observe import fields as f
 from worker.certs import ServerTls
 from worker.http.head import Response
 from worker.servers.idle import Fate, IdleBook, Reuse
+from worker.tls import TlsStream
 
 if TYPE_CHECKING:
     from worker.connect import ServerConnection
@@ -83,13 +83,16 @@ class Server:
     # --- where it is -------------------------------------------------------------------------------------------------
 
     def endpoint(self, exchange: Exchange) -> tuple[socket.AddressFamily, SockAddr]:
-        """(family, address) to connect to. Address 0.0.0.0 means the client's destination, a port offset adds to its port."""
-        if self._family is None:
-            try:
-                self._family, self._address = sockaddr(resolve(self.address))
-            except ConfigError as error:
-                raise OSError(errno.EHOSTUNREACH, str(error)) from None
+        """(family, address) to connect to. Address 0.0.0.0 means the client's destination, a port offset adds to its port.
+
+        Raises OSError when its name has not been resolved.
+        """
         address = self.address
+        if self._family is None:
+            if not is_numeric(address):
+                # Looking it up would hold everybody up. It has no address until the master tells one.
+                raise OSError(errno.EHOSTUNREACH, f"'{address.host}' has no address yet")
+            self._family, self._address = sockaddr(address)
         if address.kind in (AddressKind.INET, AddressKind.INET6):
             wants_host = address.host in ("", "0.0.0.0", "::", "*")
             if wants_host or address.port_offset or not address.port:
@@ -119,13 +122,17 @@ class Server:
         return self._family, (host, port) if self._family == socket.AF_INET else (host, port, 0, 0)
 
     def server_name(self, exchange: Exchange) -> bytes | None:
-        """What to send as SNI: the `sni` expression, else the host that the client asked for when it is a name (as `sni-auto`)."""
-        tls = self.model.tls
-        assert tls is not None
+        """What to send as SNI: the `sni` expression, else (`sni-auto`) the host that the client asked for, when it is a name."""
+        settings = self.model.tls
+        assert settings is not None
         make = self.backend.rules.sni_of(self.model)
         if make is not None:
-            return make(exchange)
-        return None
+            return make(exchange) or None
+        request = exchange.request
+        if request is None or not settings.sni_auto:
+            return None
+        hosts = request.values(b"host")
+        return _name_in(hosts[0]) if hosts else None
 
     # --- its connections ---------------------------------------------------------------------------------------------
 
@@ -144,27 +151,38 @@ class Server:
             return None
         now = self.world.pump.now
         first = session.requests <= 1
-        while (connection := book.take(now, first)) is not None:
+        # A TLS connection was opened for a name, and its certificate verified for that one.
+        name = self.server_name(exchange) if self.tls is not None else None
+        while (connection := book.take(now, first, name)) is not None:
             stream = connection.stream
             if stream.drained or not stream.peek_end():
-                return connection
+                break
             book.closed()
             connection.close()
-        for expired in book.doomed:
-            expired.close()
-        book.doomed.clear()
-        return None
+        if book.doomed:
+            for expired in book.doomed:
+                expired.close()
+            book.doomed.clear()
+        return connection
 
     def give_back(self, connection: ServerConnection, response: Response, exchange: Exchange) -> None:
         """After an exchange whose connection may carry another one."""
         self.backend.leave(self.position)
         stream = connection.stream
-        if not stream.drained and stream.peek_end():
+        if self.tls is not None:
+            self._learn_session(connection)
+        if (not stream.drained and stream.peek_end()) or connection.address is not self.address:
             fate = Fate.CLOSE
-        elif connection.is_private or b"keep-alive" in response.special:
+        elif connection.is_private or self.tls is not None or b"keep-alive" in response.special:
             timeout_s, left = response.keep_alive_hints
             fate = self.idle.put(
-                connection, stream.pump.now, connection.requests, private=connection.is_private, timeout_s=timeout_s, left=left
+                connection,
+                stream.pump.now,
+                connection.requests,
+                key=connection.name,
+                private=connection.is_private,
+                timeout_s=timeout_s,
+                left=left,
             )
         else:
             fate = self.idle.put(connection, stream.pump.now, connection.requests)
@@ -182,6 +200,8 @@ class Server:
 
     def drop(self, connection: ServerConnection) -> None:
         """After an exchange whose connection is of no more use."""
+        if self.tls is not None:
+            self._learn_session(connection)
         self.idle.closed()
         connection.close()
         self.backend.leave(self.position)
@@ -191,11 +211,17 @@ class Server:
         self.idle.closed()
         connection.close()
 
+    def _learn_session(self, connection: ServerConnection) -> None:
+        """After its first exchange a TLS connection has brought what is needed to resume its session."""
+        stream = connection.stream
+        if connection.requests <= 1 and self.tls is not None and isinstance(stream, TlsStream):
+            self.tls.remember(connection.name, stream)
+
     def purge(self, now: float) -> None:
         """Close idle connections that the server has ended, that expired, or that are too many. Called about once a second."""
         book = self.idle
         for connection in book.connections():
-            if connection.stream.ended:
+            if not connection.stream.drained and connection.stream.peek_end():
                 book.remove(connection, now)
                 connection.close()
         for connection in book.purge(now):
@@ -229,3 +255,9 @@ class Server:
 
     def count_redispatch(self) -> None:
         self.words[f.WREDIS] += 1
+
+
+def _name_in(host: bytes) -> bytes | None:
+    """The name in a Host field; None for an address, which is none (RFC 6066 section 3)."""
+    name = host.partition(b":")[0]
+    return name if name.strip(b"0123456789.") and not host.startswith(b"[") else None

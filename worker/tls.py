@@ -4,19 +4,22 @@
 (a buffer per read, four checks per result), so the two hot calls go to the functions underneath (`SSL_read`,
 `SSL_write`), with one buffer for the whole process; everything else uses pyOpenSSL as it is meant.
 
-Errors of the TLS layer become `TlsError(slug)`; a peer that vanishes without close_notify reads as the end of the stream,
-as a plain socket's would: HTTP framing says whether something is missing.
+Errors of the TLS layer become `TlsError(slug)`; a peer that ends its stream without close_notify reads as one that ended
+it, as on a plain socket: HTTP framing says whether something is missing. A reset is an error, as there.
 """
 
 from __future__ import annotations
 
+import os
+import select
 import socket
-from math import inf
+from collections.abc import Awaitable
 from typing import Any
 
 from OpenSSL import SSL
 
-from common.net.pump import Pump
+from common.acl.x509_errors import name_of_error
+from common.net.pump import Pump, Strand
 from common.net.stream import READ_SIZE, Stream
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
@@ -27,9 +30,11 @@ _get_error = _lib.SSL_get_error
 _buffer = _ffi.new("char[]", READ_SIZE)
 _buffer_view = memoryview(_ffi.buffer(_buffer))
 
-_WANT_READ = SSL._lib.SSL_ERROR_WANT_READ  # type: ignore[attr-defined]
-_WANT_WRITE = SSL._lib.SSL_ERROR_WANT_WRITE  # type: ignore[attr-defined]
-_ZERO_RETURN = SSL._lib.SSL_ERROR_ZERO_RETURN  # type: ignore[attr-defined]
+_WANT_READ = _lib.SSL_ERROR_WANT_READ
+_WANT_WRITE = _lib.SSL_ERROR_WANT_WRITE
+_ZERO_RETURN = _lib.SSL_ERROR_ZERO_RETURN
+_SYSCALL = _lib.SSL_ERROR_SYSCALL
+_ROOM = select.EPOLLOUT | select.EPOLLET
 _RELEASE_BUFFERS = _lib.SSL_MODE_RELEASE_BUFFERS
 
 # A single SSL_write makes one record (at most 16 KiB) because partial writes are on.
@@ -37,14 +42,16 @@ RECORD_BYTES_MAX = 16384
 
 
 class TlsError(ConnectionError):
-    """The TLS layer gave up. slug: stable reason for logs; detail: OpenSSL's words."""
+    """The TLS layer gave up. slug: stable reason for logs; detail: OpenSSL's words; errno: the system's, 0 if it was not at fault."""
 
-    def __init__(self, slug: str, detail: str = "", code: int = 0) -> None:
-        super().__init__(detail or slug)
+    def __init__(self, slug: str, detail: str = "", code: int = 0, number: int = 0) -> None:
+        super().__init__(number, detail or slug)
         self.slug = slug
         self.detail = detail or slug
         self.code = code
 
+
+CLOSED = "tls_closed_in_handshake"
 
 # OpenSSL's reason texts that mean something to an operator, by part of the text.
 _REASONS = (
@@ -57,60 +64,85 @@ _REASONS = (
     ("certificate verify failed", "tls_certificate_verify_failed"),
     ("peer did not return a certificate", "tls_no_client_certificate"),
     ("alert", "tls_peer_alert"),
-    ("unexpected eof", "tls_closed_in_handshake"),
+    ("unexpected eof", CLOSED),
     ("callback failed", "tls_unknown_server_name"),
 )
 
 
-def take_error() -> TlsError:
-    """The oldest error of OpenSSL's queue, which is emptied."""
+_SYSTEM_FLAG = 0x8000_0000  # of an error that is the system's: the rest is its number
+
+
+def take_error(number: int = 0) -> TlsError:
+    """The oldest error of OpenSSL's queue, which is emptied. number: the system's, where OpenSSL says that it is at fault."""
     first = _lib.ERR_get_error()
     _lib.ERR_clear_error()
-    if not first:
-        return TlsError("tls_closed_in_handshake", "connection closed")
+    if first & _SYSTEM_FLAG:
+        number = first & ~_SYSTEM_FLAG
+    if number or not first:
+        return TlsError(CLOSED, os.strerror(number) if number else "connection closed", number=number)
     text = _ffi.string(_lib.ERR_reason_error_string(first) or _ffi.new("char[]", b"unknown")).decode("latin-1")
     slug = next((slug for part, slug in _REASONS if part in text.lower()), "tls_protocol_error")
     return TlsError(slug, text, int(first))
 
 
-class TlsStream(Stream):
-    """A TLS connection over a socket of ours. connection is pyOpenSSL's, for everything that is not hot."""
+class Verification:
+    """What a verification found: the first fault of the peer's own certificate and of its issuers, X509_V_ERR numbers."""
 
-    __slots__ = (
-        "broken",
-        "connection",
-        "error_code",
-        "error_text",
-        "handshake_done",
-        "ssl",
-        "verify_ca_error",
-        "verify_ca_error_depth",
-        "verify_error",
-    )
+    __slots__ = ("ca_depth", "ca_error", "error")
+
+    def __init__(self) -> None:
+        self.error = self.ca_error = self.ca_depth = 0
+
+
+class TlsStream(Stream):
+    """A TLS connection over a socket of ours. connection is pyOpenSSL's, for everything that is not hot.
+
+    verification: filled by the callback (worker/tls_policy.py) where the peer's certificate is verified. answer_waits: reading
+    needs to write first, an answer to a key update, and the socket is full.
+    """
+
+    __slots__ = ("answer_waits", "broken", "connection", "error_code", "error_text", "handshake_done", "ssl", "verification")
 
     tls = True
 
-    def __init__(self, pump: Pump, sock: socket.socket, context: SSL.Context, *, server_side: bool, shared: bool = False) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        sock: socket.socket,
+        context: SSL.Context,
+        *,
+        server_side: bool,
+        shared: bool = False,
+        verification: Verification | None = None,
+    ) -> None:
         super().__init__(pump, sock, shared=shared)
         self.connection = SSL.Connection(context, sock)
         self.ssl = self.connection._ssl
         self.handshake_done = False
+        self.answer_waits = False
         self.broken = False
         self.error_code = 0
         self.error_text = b""
-        # Filled by the verification callback (worker/certs.py): the first fault of the leaf and of its issuers.
-        self.verify_error = self.verify_ca_error = self.verify_ca_error_depth = 0
+        self.verification = verification
+        if verification is not None:
+            self.connection.set_app_data(verification)
         if server_side:
             self.connection.set_accept_state()
         else:
             self.connection.set_connect_state()
 
     @classmethod
-    def over(cls, stream: Stream, context: SSL.Context, *, server_side: bool) -> TlsStream:
+    def over(
+        cls, stream: Stream, context: SSL.Context, *, server_side: bool, verification: Verification | None = None
+    ) -> TlsStream:
         """TLS over a plain stream, which must not be used any more."""
         shared = stream.shared
         sock = stream.detach()
-        return cls(stream.pump, sock, context, server_side=server_side, shared=shared)
+        try:
+            return cls(stream.pump, sock, context, server_side=server_side, shared=shared, verification=verification)
+        except BaseException:
+            sock.close()
+            raise
 
     async def handshake(self, deadline: float) -> None:
         """Raises TlsError, DeadlinePassed."""
@@ -122,16 +154,27 @@ class TlsStream(Stream):
             error = _get_error(self.ssl, result)
             if error == _WANT_READ:
                 if self.ended and self._at_end():
-                    self.broken = True
-                    raise TlsError("tls_closed_in_handshake", "connection closed during the handshake")
+                    raise self._broken(TlsError(CLOSED, "connection closed during the handshake"))
                 await self.readable(deadline)
             elif error == _WANT_WRITE:
                 await self.writable(deadline)
             else:
-                self.broken = True
-                failure = take_error()
-                self.error_code, self.error_text = failure.code, failure.detail.encode()
-                raise failure
+                raise self._broken(self._failure(error))
+
+    def _failure(self, error: int) -> TlsError:
+        """What has gone wrong, after SSL_get_error said that something has."""
+        failure = take_error(_ffi.errno if error == _SYSCALL else 0)
+        if failure.slug == "tls_certificate_verify_failed":
+            failure.detail += ": " + name_of_error(_lib.SSL_get_verify_result(self.ssl))
+        return failure
+
+    def _broken(self, failure: TlsError) -> TlsError:
+        """Nothing more can be said on this connection, not even good-bye."""
+        self.broken = True
+        self.error_code, self.error_text = failure.code, failure.detail.encode()
+        return failure
+
+    # --- reading ---------------------------------------------------------------------------------------------------------
 
     def recv_now(self, size: int = READ_SIZE) -> bytes | None:
         if self.drained:
@@ -148,21 +191,63 @@ class TlsStream(Stream):
         if error == _ZERO_RETURN:
             return b""
         if error == _WANT_WRITE:
+            self.answer_waits = self.drained = True
             return None
-        self.broken = True
-        take_error()
-        return b""
+        failure = self._broken(self._failure(error))
+        if failure.slug == CLOSED and not failure.errno:
+            return b""
+        raise failure
+
+    def readable(self, deadline: float) -> Awaitable[None]:  # type: ignore[override]  # a coroutine is all that is waited for
+        if self.answer_waits:
+            return self.pump.wait_any((self,), (), deadline)
+        return Stream.readable(self, deadline)
+
+    def watch_read(self, strand: Strand) -> None:
+        super().watch_read(strand)
+        if self.answer_waits:
+            self.watch_write()
+
+    def watch_write(self) -> None:
+        """While an answer waits, only for room to write: what lies unread in the socket would ring at each registration anew."""
+        if not self.answer_waits:
+            super().watch_write()
+            return
+        if self.mask:
+            self.pump.epoll.modify(self.fd, _ROOM)
+        else:
+            self.pump.epoll.register(self.fd, _ROOM)
+            self.pump.streams[self.fd] = self
+        self.mask = _ROOM
+
+    def answer(self) -> None:
+        self.answer_waits = self.drained = False
+        self.watch_write()
 
     def peek_end(self) -> bool:
         """An idle TLS connection that got anything is looked at by reading: tickets are swallowed, data or an end is not wanted."""
         if self.drained:
             return False
-        return self.recv_now(1) is not None
+        try:
+            return self.recv_now(1) is not None
+        except OSError:
+            return True
+
+    def _at_end(self) -> bool:
+        """Whether the socket below has nothing left but its end."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    # --- writing ---------------------------------------------------------------------------------------------------------
 
     def send_now(self, data: bytes | memoryview) -> int:
         total = len(data)
         if total <= RECORD_BYTES_MAX:
-            count = _write(self.ssl, data if isinstance(data, bytes) else _ffi.from_buffer(data), total)
+            count = _write(self.ssl, data if isinstance(data, bytes) else _ffi.from_buffer(data), total) if total else 0
             if count == total:
                 return total
             return self._sent(count)
@@ -182,17 +267,9 @@ class TlsStream(Stream):
         error = _get_error(self.ssl, count)
         if error in (_WANT_WRITE, _WANT_READ):
             return 0
-        self.broken = True
-        raise take_error()
+        raise self._broken(self._failure(error))
 
-    def _at_end(self) -> bool:
-        """Whether the socket below has nothing left but its end."""
-        try:
-            return self.sock.recv(1, socket.MSG_PEEK) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+    # --- ending ----------------------------------------------------------------------------------------------------------
 
     def shutdown_write(self) -> None:
         self._close_notify()
@@ -201,7 +278,12 @@ class TlsStream(Stream):
     def close(self) -> None:
         if not self.closed:
             self._close_notify()
+            _lib.SSL_set_fd(self.ssl, -1)  # OpenSSL knows the number only, which is soon somebody else's
         super().close()
+
+    def abort(self) -> None:
+        self.broken = True  # a close_notify would say that nothing is missing
+        super().abort()
 
     def _close_notify(self) -> None:
         """Tell the peer that nothing is missing. One try: a peer that does not read does not hold us."""
@@ -214,20 +296,3 @@ class TlsStream(Stream):
 def release_buffers(context: SSL.Context) -> None:
     """Idle connections give their read and write buffers back (34 KiB each)."""
     context.set_mode(_RELEASE_BUFFERS)
-
-
-async def connect_tls(
-    stream: Stream, context: SSL.Context, server_name: bytes | None, session: SSL.Session | None, deadline: float = inf
-) -> TlsStream:
-    """A client's handshake over a connected stream. Raises TlsError, DeadlinePassed; the stream is closed then."""
-    tls = TlsStream.over(stream, context, server_side=False)
-    try:
-        if server_name:
-            tls.connection.set_tlsext_host_name(server_name)
-        if session is not None:
-            tls.connection.set_session(session)
-        await tls.handshake(deadline)
-    except BaseException:
-        tls.close()
-        raise
-    return tls

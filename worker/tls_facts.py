@@ -144,12 +144,15 @@ class ConnectionFacts:
 
     @property
     def verify_error(self) -> int:
-        return self._stream.verify_error
+        found = self._stream.verification
+        return found.error if found is not None else 0
 
     @property
     def verify_ca_error(self) -> int:
-        return self._stream.verify_ca_error
+        found = self._stream.verification
+        return found.ca_error if found is not None else 0
 
     @property
     def verify_ca_error_depth(self) -> int:
-        return self._stream.verify_ca_error_depth
+        found = self._stream.verification
+        return found.ca_depth if found is not None else 0

@@ -221,8 +221,6 @@ class Pump:
         finally:
             for stream in readers:
                 stream.reader = None
-                if stream.writer is strand:
-                    stream.writer = None
             for stream in writers:
                 stream.writer = None
 
@@ -327,6 +325,10 @@ class Pump:
                 strand = stream.writer
                 if strand is not None:
                     self._resume(strand)
+                if stream.answer_waits:
+                    stream.answer()
+                    if stream.reader is not None:
+                        self._resume(stream.reader)
         busy = bool(events)
         if self._heap and self._heap[0] * TICK_S <= now:
             busy = True

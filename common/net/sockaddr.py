@@ -35,16 +35,22 @@ def sockaddr(address: Address) -> tuple[socket.AddressFamily, SockAddr]:
     return socket.AF_UNIX, abstract_name(address)
 
 
-def resolve(address: Address) -> Address:
-    """The address with a numeric host (the resolver's first answer). Raises ConfigError when there is none."""
+def is_numeric(address: Address) -> bool:
+    """Whether nothing need be looked up."""
     if address.kind not in (AddressKind.INET, AddressKind.INET6) or not address.host:
-        return address
-    wanted = socket.AF_INET6 if address.kind is AddressKind.INET6 else socket.AF_UNSPEC
+        return True
     try:
         socket.inet_pton(socket.AF_INET6 if address.kind is AddressKind.INET6 else socket.AF_INET, address.host)
-        return address
     except OSError:
-        pass
+        return False
+    return True
+
+
+def resolve(address: Address) -> Address:
+    """The address with a numeric host (the resolver's first answer). Raises ConfigError when there is none."""
+    if is_numeric(address):
+        return address
+    wanted = socket.AF_INET6 if address.kind is AddressKind.INET6 else socket.AF_UNSPEC
     try:
         found = socket.getaddrinfo(address.host, None, wanted, socket.SOCK_STREAM)
     except OSError as error:

@@ -32,6 +32,7 @@ class Stream:
     __slots__ = ("closed", "drained", "ended", "fd", "mask", "pump", "reader", "shared", "sock", "writer")
 
     tls = False
+    answer_waits = False  # reading needs to write first (TLS only)
 
     def __init__(self, pump: Pump, sock: socket.socket, *, shared: bool = False) -> None:
         self.pump = pump
@@ -100,6 +101,9 @@ class Stream:
             yield
         finally:
             self.writer = None
+
+    def answer(self) -> None:
+        """There is room for what reading needs to write: another read is worth a try."""
 
     # --- reading -------------------------------------------------------------------------------------------------
 

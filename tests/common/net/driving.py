@@ -87,6 +87,10 @@ class Driver:
         self._sockets += [ours, theirs]
         return Stream(self.pump, ours), theirs
 
+    def own(self, sock: socket.socket) -> None:
+        """Close it at the end."""
+        self._sockets.append(sock)
+
     def close(self) -> None:
         for strand in list(self.pump.strands):
             self.pump.end(strand)
