@@ -20,12 +20,12 @@ from worker.http.framing import BodyKind, BodyPlan
 
 
 class PlainBody(Flow):
-    """LENGTH or CLOSE, forwarded as it is."""
+    """LENGTH or CLOSE, forwarded as it is. NONE is the rest of a head alone."""
 
     __slots__ = ("leftover", "until_close")
 
     def __init__(self, source: Stream, target: Stream, plan: BodyPlan, *, splice: bool) -> None:
-        self.until_close = plan.kind is not BodyKind.LENGTH
+        self.until_close = plan.kind is BodyKind.CLOSE
         super().__init__(source, target, limit=inf if self.until_close else plan.length, splice=splice)
         self.leftover = b""
 
@@ -67,7 +67,7 @@ class ChunkedFlow(Flow):
         return b"".join(pieces)
 
     def _copy(self) -> bool | None:
-        data = self.source.recv_now(READ_SIZE)
+        data = self._receive(READ_SIZE)
         if data is None:
             return None
         if not data:
@@ -97,7 +97,7 @@ class ChunkingFlow(Flow):
         self.held = head + (b"".join(encode_chunk(data)) if data else b"")
 
     def _copy(self) -> bool | None:
-        data = self.source.recv_now(READ_SIZE)
+        data = self._receive(READ_SIZE)
         if data is None:
             return None
         if data:
