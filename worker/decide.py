@@ -24,8 +24,8 @@ from worker.cut import Cut
 from worker.http.answers import Answer, built_in
 from worker.http.editor import clean_value
 from worker.http.framing import NO_BODY
-from worker.inspection import buffer_request, inspect_request, inspect_response, wait_for_body, wait_for_response_body
-from worker.route.evaluate import CompiledRules, evaluate, inspect
+from worker.inspection import buffer_request, inspect_body, inspect_request, inspect_response, wait_for_body, wait_for_response_body
+from worker.route.evaluate import WAIT, CompiledRules, evaluate, inspect
 from worker.route.verdicts import ALLOW, AwaitBody, Cause, CloseServer, Delay, Drop, Refuse, Reject, Respond, SwitchToHttp, Verdict, Wait
 from worker.socket_options import vanish
 from worker.steps import Step
@@ -108,12 +108,8 @@ async def _run_on(exchange: Exchange, rules: CompiledRules, found: tuple[int, Ve
 
 async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:
     """A verdict that is no answer: nothing, or wait, or raise Cut."""
-    pump = exchange.world.pump
-    if isinstance(verdict, AwaitBody):
-        if not await wait_for_body(exchange, pump.now + verdict.time_s, verdict.at_least_bytes):
-            raise Cut(b"cR", 408, "client_timeout_in_body")
-    elif isinstance(verdict, Wait):
-        await _sleep(exchange, pump.now + verdict.time_s)
+    if isinstance(verdict, AwaitBody | Wait):
+        await _wait(exchange, verdict)
     elif isinstance(verdict, Drop):
         vanish(exchange.stream, verdict.ttl)
         raise Cut(b"PR", 0, "dropped_by_rule")
@@ -123,6 +119,18 @@ async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:
         raise Cut(b"PR", 0, "rejected_by_rule")
 
 
+async def _wait(exchange: Exchange, verdict: AwaitBody | Wait) -> None:
+    """What a rule waits for. Raises Cut when it does not come."""
+    now = exchange.world.pump.now
+    place = exchange.current_rule
+    exchange.waiting_for = f"{place.file}:{place.line}" if place is not None else ""
+    if isinstance(verdict, Wait):
+        await _sleep(exchange, now + verdict.time_s)
+    elif not await wait_for_body(exchange, now + verdict.time_s, verdict.at_least_bytes):
+        raise Cut(b"cR", 408, "client_timeout_in_body")
+    exchange.waiting_for = ""
+
+
 def answered(exchange: Exchange, verdict: Respond, phase: bytes = b"R") -> Answer:
     """A rule answers: note why, count it."""
     cause = verdict.cause
@@ -130,17 +138,20 @@ def answered(exchange: Exchange, verdict: Respond, phase: bytes = b"R") -> Answe
     exchange.slug = _SLUGS[cause]
     if phase == b"H":
         exchange.response_at = None  # the server's response was not used: logs give no time for it
-    words = exchange.frontend.tally.words
-    if cause is Cause.SERVED:
-        words[f.INTERCEPTED] += 1
-    elif cause is Cause.DENIED:
-        words[f.DREQ if phase != b"H" else f.DRESP] += 1
-        if exchange.routed is not None:
-            (exchange.leased or exchange.routed).tally.words[f.DREQ if phase != b"H" else f.DRESP] += 1
-    else:
-        words[f.EINT] += 1
-    exchange.frontend.tally.touch()
+    count = {Cause.SERVED: f.INTERCEPTED, Cause.DENIED: f.DRESP if phase == b"H" else f.DREQ, Cause.FAILED: f.EINT}[cause]
+    _count(exchange, count)
     return verdict.answer
+
+
+def _count(exchange: Exchange, word: int) -> None:
+    """At the frontend, and at whoever was to serve the request."""
+    tally = exchange.frontend.tally
+    tally.words[word] += 1
+    tally.touch()
+    served_by = exchange.leased or exchange.routed
+    if served_by is not None:
+        served_by.tally.words[word] += 1
+        served_by.tally.touch()
 
 
 _SLUGS = {Cause.DENIED: "denied_by_rule", Cause.SERVED: "answered_by_rule", Cause.FAILED: "rewriting_failed"}
@@ -151,7 +162,7 @@ async def _tarpit(exchange: Exchange, verdict: Delay) -> Answer:
     pump = exchange.world.pump
     exchange.step = Step.TARPIT
     exchange.waiting_since = pump.now
-    limit_s = exchange.timeout("tarpit") or exchange.timeout("connect") or exchange.frontend.client_s
+    limit_s = exchange.timeout("tarpit") or exchange.timeout("connect") or exchange.client_s
     await _sleep(exchange, pump.now + limit_s, until_closed=True)
     exchange.queued_at = pump.now  # the time spent here is Tw in logs, and TR is none
     exchange.request_at = None
@@ -178,14 +189,14 @@ async def _send_hints(exchange: Exchange) -> None:
     if hints and request is not None and request.version >= 11:
         lines = [name + b": " + clean_value(value) + b"\r\n" for name, value in hints]
         data = b"HTTP/1.1 103 Early Hints\r\n" + b"".join(lines) + b"\r\n"
-        await exchange.stream.send(data, exchange.world.pump.now + exchange.frontend.client_s)
+        await exchange.stream.send(data, exchange.world.pump.now + exchange.client_s)
 
 
 def _monitored(exchange: Exchange, rules: Rules) -> Answer:
     """`monitor-uri`: how we are, for whoever watches us; never logged."""
     assert rules.monitor is not None
     exchange.log_level = -1
-    exchange.frontend.tally.words[f.INTERCEPTED] += 1
+    _count(exchange, f.INTERCEPTED)
     exchange.termination = b"LR"
     status = 503 if rules.monitor.fails(exchange) else 200
     return exchange.error_answer(status) if status != 200 else exchange.frontend.errors.find(200, exchange) or built_in(200)
@@ -196,8 +207,11 @@ def _monitored(exchange: Exchange, rules: Rules) -> Answer:
 
 async def _content(exchange: Exchange, rules: Rules) -> None:
     """`tcp-request content` rules on an HTTP request, whose head is here. Raises Cut."""
-    exchange.inspection_final = True
+    exchange.inspection_final = not rules.inspect_request_s
     verdict = inspect(rules.tcp_request, exchange)
+    if verdict is WAIT:
+        verdict = await inspect_body(exchange, rules)
+    exchange.inspection_final = True
     if isinstance(verdict, Verdict):
         await _obey(exchange, verdict)
 
@@ -281,7 +295,7 @@ def _response_content(exchange: Exchange, verdict: object) -> None:
         vanish(exchange.stream, verdict.ttl)
         raise Cut(b"PH", 0, "dropped_by_rule")
     if isinstance(verdict, Reject):
-        exchange.frontend.tally.words[f.DRESP] += 1
+        _count(exchange, f.DRESP)
         raise Cut(b"PD", 0, "response_rejected_by_rule")
     if isinstance(verdict, CloseServer):
         exchange.closes_server = True
@@ -291,6 +305,7 @@ def after_response(exchange: Exchange) -> None:
     """Run the http-after-response rules on whatever goes to the client. They cannot stop it: rewriting that fails is passed over."""
     for rules in _both(exchange):
         if rules.after_response:
+            exchange.rewriting_is_lenient = True
             evaluate(rules.after_response, exchange)
             exchange.rewriting_is_lenient = False
 

@@ -251,7 +251,7 @@ class Exchange(ExchangeFacts):
         elif not body.source.drained:
             await pump.pause()  # a client that sends as fast as we read is not alone
         else:
-            await pump.wait_any((body.source, stream), (), pump.now + self.frontend.client_s)
+            await pump.wait_any((body.source, stream), (), pump.now + self.client_s)
 
     def _request_sent(self, body: Body) -> None:
         """The request's body is through, or its client has gone in the middle of it."""
@@ -268,7 +268,7 @@ class Exchange(ExchangeFacts):
         if self.interim_responses > INTERIM_RESPONSES_MAX:
             raise ServerGone(Failure.JUNK, "too_many_interim_responses", received=True)
         if request.version >= 11:
-            await self.stream.send(response_head(response, 11, True), self.world.pump.now + self.frontend.client_s)
+            await self.stream.send(response_head(response, 11, True), self.world.pump.now + self.client_s)
 
     def _retry_or_raise(self, failure: Failure, slug: str, *, received: bool = False, status: int = 0) -> None:
         """After an attempt failed: return to try again, or raise Cut. What may be done is decided in worker/servers/retry.py."""
@@ -355,7 +355,7 @@ class Exchange(ExchangeFacts):
         assert request is not None and backend is not None
         keep = request.keep_alive and not self.frontend.closes_client and self.unfinished is None and not self.session.stop_after
         if self.unsent:
-            await self.stream.send(self.unsent, self.world.pump.now + self.frontend.client_s)
+            await self.stream.send(self.unsent, self.world.pump.now + self.client_s)
             self.bytes_out += len(self.unsent)
             return keep
         self.response_head = response
@@ -423,9 +423,9 @@ class Exchange(ExchangeFacts):
         pump = self.world.pump
         if body.waiting:
             if upload is None or upload.done:
-                await self.stream.writable(pump.now + self.frontend.client_s)
+                await self.stream.writable(pump.now + self.client_s)
             else:
-                await pump.wait_any((), (self.stream,), pump.now + self.frontend.client_s)
+                await pump.wait_any((), (self.stream,), pump.now + self.client_s)
         elif not body.source.drained:
             await pump.pause()
         elif upload is None or upload.done:
@@ -477,7 +477,7 @@ class Exchange(ExchangeFacts):
         is_head = request is not None and request.method == b"HEAD"
         data = answer.render(version, keep=keep, head_only=is_head, head=head)
         self.response_started = True
-        await self.stream.send(data, self.world.pump.now + self.frontend.client_s)
+        await self.stream.send(data, self.world.pump.now + self.client_s)
         self.bytes_out = len(data)
         return keep
 

@@ -290,7 +290,9 @@ class ExchangeFacts:
 
     @property
     def backend(self) -> model.Proxy | None:
-        return self.routed.model if self.routed is not None else None
+        if self.routed is not None:
+            return self.routed.model
+        return self.frontend.model if self.frontend.model.backend else None  # a listen section, until rules choose another
 
     @property
     def server(self) -> model.Server | None:
@@ -309,6 +311,12 @@ class ExchangeFacts:
             "queue": timeouts.queue,
             "tarpit": timeouts.tarpit,
         }.get(name)
+
+    @property
+    def client_s(self) -> float:
+        """How long the client may be silent."""
+        timeouts = self._timeouts
+        return (timeouts.get("client") if timeouts is not None else None) or self.frontend.client_s
 
     def redispatch(self) -> None:
         """The next attempt goes to another server than this one."""

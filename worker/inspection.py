@@ -39,7 +39,7 @@ def buffer_bytes_max(exchange: Exchange) -> int:
 async def inspect_request(exchange: Exchange, rules: Rules) -> Verdict | None:
     """Keep what the client sends until the rules know, or the inspection delay is over. Raises OSError."""
     pump, stream = exchange.world.pump, exchange.stream
-    deadline = pump.now + min(rules.inspect_request_s, exchange.frontend.client_s)
+    deadline = pump.now + min(rules.inspect_request_s, exchange.client_s)
     limit = buffer_bytes_max(exchange)
     exchange.inspection_final = False
     if not exchange.client_buffer:
@@ -73,6 +73,22 @@ def _receive(exchange: Exchange, limit: int) -> bool:
     else:
         exchange.inspection_final = True
     return True
+
+
+async def inspect_body(exchange: Exchange, rules: Rules) -> Verdict | None:
+    """The same on an HTTP request, whose head is known: what rules may still wait for is its body. Raises Cut, OSError."""
+    head, pump = exchange.head, exchange.world.pump
+    assert head is not None
+    deadline = pump.now + rules.inspect_request_s
+    limit = buffer_bytes_max(exchange)
+    while True:
+        body, whole = body_so_far(head.body, exchange.client_buffer)
+        exchange.inspection_final = whole or len(exchange.client_buffer) >= limit or pump.now >= deadline
+        verdict = inspect(rules.tcp_request, exchange)
+        if verdict is not WAIT:
+            assert verdict is None or isinstance(verdict, Verdict)
+            return verdict
+        await wait_for_body(exchange, deadline, len(body) + 1)
 
 
 async def inspect_response(exchange: Exchange, backend: Backend, up: Flow, down: Flow) -> Verdict | None:

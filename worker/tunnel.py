@@ -50,7 +50,8 @@ async def serve(session: Session) -> bytes | None:
             exchange.set_server_options(connection)
         exchange.step = Step.DATA
         session.phase = "tunnel"
-        await _run(exchange, connection, exchange.client_buffer, b"")
+        first, exchange.client_buffer = exchange.client_buffer, b""
+        await _run(exchange, connection, first, b"")
     except Cut as cut:
         exchange.termination = cut.termination
         exchange.slug = cut.slug
@@ -100,7 +101,7 @@ async def _run(exchange: Exchange, connection: ServerConnection, first_up: bytes
             await decide.tcp_response(exchange, backend, up, down)
         await relay(exchange.world.pump, client, server, up, down, idle)
     except DeadlinePassed:
-        client_first = frontend.client_s <= backend.server_s
+        client_first = exchange.client_s <= (exchange.timeout("server") or backend.server_s)
         exchange.termination = b"cD" if client_first else b"sD"
         exchange.slug = "client_timeout" if client_first else "server_timeout"
     except OSError:
@@ -117,5 +118,5 @@ def idle_limits(exchange: Exchange, backend: Backend) -> Idle:
     """The timeouts of a relay. `timeout tunnel` takes the place of client and server."""
     frontend = exchange.frontend
     tunnel_s = exchange.timeout("tunnel")
-    both = tunnel_s if tunnel_s else min(frontend.client_s, backend.server_s)
+    both = tunnel_s if tunnel_s else min(exchange.client_s, exchange.timeout("server") or backend.server_s)
     return Idle(both, frontend.client_fin_s or inf, backend.server_fin_s or inf)

@@ -441,6 +441,17 @@ backend {{name}}-b2
 
 CONTENTS = [
     Scenario("session_rejected", f"{_ASK}\nclient >> end", lines="tcp-request session reject if { src 127.0.0.1 }"),
+    answered(
+        "request_that_is_whole_does_not_wait_for_the_end_of_the_delay",
+        "tcp-request inspect-delay 1m\n    tcp-request content accept if WAIT_END\n    http-request deny",
+        f"HTTP/1.1 403 Forbidden|{_PAGE}||*",
+    ),
+    answered(
+        "request_that_is_not_whole_waits_for_the_end_of_the_delay",
+        "tcp-request inspect-delay 300ms\n    tcp-request content accept if WAIT_END\n    http-request deny",
+        f"silence 0.15\nclient >> HTTP/1.1 403 Forbidden|{_PAGE}|...||*",
+        ask=f"{_POST}he",
+    ),
     Scenario("content_rejected", f"{_ASK}\nclient >> eof\nlog >> -1 0 - - PR--", lines="tcp-request content reject if { path /x }"),
     content(
         "contents_are_kept_until_the_rules_know",
