@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import zlib
@@ -141,7 +142,7 @@ def feed_split(driver: Driver, data: bytes, cuts: list[int], *, decode: bool, he
     body = response_body(way.source, way.target, CHUNKED_BODY, CLOSE_BODY if decode else CHUNKED_BODY)
     body.begin(b"", data[:here])
     edges = sorted({here, len(data), *(here + cut % max(1, len(data) - here) for cut in cuts)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         way.feed(body, data[start:end])
         if body.done:
             way.source.drained = False
