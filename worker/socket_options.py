@@ -28,12 +28,14 @@ def apply_socket_option(sock: socket.socket, option: str, value: int) -> None:
 def vanish(stream: Stream, ttl: int | None) -> None:
     """Close the client's connection so that the client does not hear of it, as far as we may.
 
-    With the privilege for it the kernel forgets the connection in silence (TCP_REPAIR). Else, or if a TTL is given, it sends a reset
-    that the next router throws away.
+    With the privilege for it the kernel forgets the connection in silence (TCP_REPAIR), once it has acknowledged what the client
+    sent: what the client had to send again would be answered with a reset. Without, or if a TTL is given, it sends a reset that
+    the next router throws away.
     """
     sock = stream.sock
     if ttl is None:
         try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
             stream.abort()
             return

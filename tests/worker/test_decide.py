@@ -440,6 +440,34 @@ backend {{name}}-b2
 
 
 CONTENTS = [
+    forwarded(
+        "proxy_header_is_expected_by_rule",
+        "tcp-request connection expect-proxy layer4 if { src 127.0.0.0/8 }\n    http-request set-header X-S %[src]:%[src_port]",
+        "GET / HTTP/1.1|Host: a|X-S: 192.0.2.1:77||",
+        ask="client << PROXY TCP4 192.0.2.1 192.0.2.2 77 80|GET / HTTP/1.1|Host: a||",
+    ),
+    Scenario(
+        "proxy_header_that_is_expected_and_does_not_come",
+        "client << GET / HTTP/1.1|Host: a||\nclient >> end",
+        lines="tcp-request connection expect-proxy layer4",
+    ),
+    Scenario(
+        "rules_know_the_name_that_a_tls_client_asks_for",
+        """
+        client << GET / HTTP/1.1|Host: a||
+        server >> GET / HTTP/1.1|Host: a|X-N: localhost|X-V: TLSv1.3||
+        server << HTTP/1.1 204 No Content||
+        client >> HTTP/1.1 204 No Content||
+        client << GET /drop HTTP/1.1|Host: a||
+        client >> silence 0.3
+        """,
+        bind="ssl crt <file:localhost.pem>",
+        lines="""tcp-request session set-var(sess.name) ssl_fc_sni
+    http-request silent-drop if { path /drop }
+    http-request set-header X-N %[var(sess.name)]
+    http-request set-header X-V %[ssl_fc_protocol]""",
+        tls=True,
+    ),
     Scenario("session_rejected", f"{_ASK}\nclient >> end", lines="tcp-request session reject if { src 127.0.0.1 }"),
     answered(
         "request_that_is_whole_does_not_wait_for_the_end_of_the_delay",
