@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from math import inf
 from typing import Protocol
 
 from common.errors import WireError
@@ -26,6 +27,7 @@ from common.wire.proxy_protocol import ProxyHeader
 
 ACCEPTS_PER_TURN = 64
 ACCEPT_PAUSE_S = 0.1  # after running out of descriptors or memory
+COMPLAIN_EVERY_S = 1.0
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PEER_GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ECONNRESET}
 
@@ -90,7 +92,19 @@ class ChannelSeat:
 class Channel:
     """One dispatcher's channel, at the worker's end."""
 
-    __slots__ = ("bind", "ended_ids", "open", "receiver", "refused_ids", "reported_load", "reporter", "seats", "stream", "taken_ids")
+    __slots__ = (
+        "bind",
+        "draining",
+        "ended_ids",
+        "open",
+        "receiver",
+        "refused_ids",
+        "reported_load",
+        "reporter",
+        "seats",
+        "stream",
+        "taken_ids",
+    )
 
     def __init__(self, receiver: Receiver, stream: Stream, bind: Bind | None) -> None:
         self.receiver = receiver
@@ -101,6 +115,7 @@ class Channel:
         self.ended_ids = handover.ids_array()
         self.refused_ids = handover.ids_array()
         self.reported_load = 0
+        self.draining = False  # to be said
         self.open = True
         receiver.channels.add(self)
         self.reporter = receiver.pump.spawn(self._report(), "channel reporter")
@@ -115,24 +130,32 @@ class Channel:
         hello = handover.Hello(receiver.number, os.getpid(), receiver.generation, receiver.connections_here, receiver.connections_max())
         await self._send([hello, *self._adopt_orphans()])
         while self.open:
-            frames: list[handover.Frame] = []
-            if self.taken_ids:
-                frames.append(handover.Taken(self.taken_ids))
-                self.taken_ids = handover.ids_array()
-            if self.refused_ids:
-                frames.append(handover.Refused(self.refused_ids))
-                self.refused_ids = handover.ids_array()
-            if self.ended_ids:
-                frames.append(handover.Ended(self.ended_ids))
-                self.ended_ids = handover.ids_array()
-            load = receiver.handshakes
-            if load != self.reported_load:
-                self.reported_load = load
-                frames.append(handover.Load(load))
+            frames = self._news()
             if frames:
                 await self._send(frames)
             else:
                 await receiver.pump.park()
+
+    def _news(self) -> list[handover.Frame]:
+        """What has not been reported yet."""
+        frames: list[handover.Frame] = []
+        if self.draining:
+            frames.append(handover.Drain())
+            self.draining = False
+        if self.taken_ids:
+            frames.append(handover.Taken(self.taken_ids))
+            self.taken_ids = handover.ids_array()
+        if self.refused_ids:
+            frames.append(handover.Refused(self.refused_ids))
+            self.refused_ids = handover.ids_array()
+        if self.ended_ids:
+            frames.append(handover.Ended(self.ended_ids))
+            self.ended_ids = handover.ids_array()
+        load = self.receiver.handshakes
+        if load != self.reported_load:
+            self.reported_load = load
+            frames.append(handover.Load(load))
+        return frames
 
     def _adopt_orphans(self) -> list[handover.Frame]:
         """Sessions whose dispatcher is dead become this one's, so that it knows how many there are."""
@@ -149,7 +172,8 @@ class Channel:
 
     def drain(self) -> None:
         """Ask for no more connections."""
-        self.receiver.pump.spawn(self._send([handover.Drain()]), "channel drain")
+        self.draining = True
+        self.wake()
 
     async def _send(self, frames: list[handover.Frame]) -> None:
         for message in handover.encode_report(frames):
@@ -158,7 +182,7 @@ class Channel:
                     self.stream.sock.send(message)
                     break
                 except BlockingIOError:
-                    await self.stream.writable(float("inf"))
+                    await self.stream.writable(inf)
                 except OSError:
                     return  # the reading strand sees the end too
 
@@ -173,14 +197,16 @@ class Channel:
                     except OSError as error:
                         if error.errno not in _OUT_OF_RESOURCES:
                             return
-                        received = None
+                        await _pause(pump)
+                        continue
                     if received is None:
-                        await self.stream.readable(float("inf"))
+                        await self.stream.readable(inf)
                         break
                     message, fds = received
                     if not message and not fds:
                         return
-                    self._receive(message, fds)
+                    if not self._receive(message, fds):
+                        await _pause(pump)
                 else:
                     await pump.pause()
         finally:
@@ -195,27 +221,42 @@ class Channel:
         self.receiver.pump.wake(self.reporter)
         self.stream.close()
 
-    def _receive(self, message: bytes, fds: list[int]) -> None:
-        """One message. Whatever is wrong with it is logged, its descriptors are closed, and the channel goes on."""
+    def _receive(self, message: bytes, fds: list[int]) -> bool:
+        """One message. Whatever is wrong with it is logged, its descriptors are closed, and the channel goes on.
+
+        False: we are out of descriptors, so the kernel has kept the client's; another worker may have room for it.
+        """
+        number: int | None = None
         try:
             number, bind_id, _flags, header = handover.decode_give(message)
+            if number in self.seats:
+                number = None
+                raise WireError("handover_id_in_use")
+            if not fds:
+                self.refused_ids.append(number)
+                self.wake()
+                self.receiver.log("emerg", "handover: no descriptors are left; a connection is given back")
+                return False
             if len(fds) != 1:
                 raise WireError("handover_descriptors")
-            if number in self.seats:
-                raise WireError("handover_id_in_use")
             bind = self.bind if bind_id == handover.BIND_OF_CHANNEL else self.receiver.bind_by_id(bind_id)
             if bind is None:
                 raise WireError("handover_unknown_bind")
             sock = _stream_socket(fds[0])
         except WireError as error:
             close_all(fds)
+            if number is not None:
+                # No other worker would do better: the client is let go, or its dispatcher would hold it for ever.
+                self.ended_ids.append(number)
+                self.wake()
             what = f"message of {len(message)} bytes with {len(fds)} descriptors"
             self.receiver.log("warning", f"handover: {what} refused, reason: {error.slug}")
-            return
+            return True
         seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind.id)
         # On a bind's own channel the header in the message stands for the one that `accept-proxy` waits for.
         introduced = bind_id == handover.BIND_OF_CHANNEL
         self.receiver.spawn_session(bind, Stream(self.receiver.pump, sock, shared=True), header, seat, introduced=introduced)
+        return True
 
 
 def _stream_socket(fd: int) -> socket.socket:
@@ -233,54 +274,80 @@ def _stream_socket(fd: int) -> socket.socket:
 
 async def accept_channels(receiver: Receiver, listener: socket.socket, bind: Bind | None) -> None:
     """Accept dispatchers on a SEQPACKET name of ours for ever. bind: whose name it is; None for the worker's own channel."""
-    stream = Stream(receiver.pump, listener)
+    door = _Door(receiver, listener, "handover channel")
     while True:
-        try:
-            sock, _ = listener.accept()
-        except BlockingIOError:
-            await stream.readable(float("inf"))
-            continue
-        except OSError as error:
-            if error.errno in _OUT_OF_RESOURCES:
-                await _accept_pause(receiver, error)
-            continue
-        sock.setblocking(False)
-        if not _is_friend(receiver, sock, "handover channel"):
-            continue
-        channel = Channel(receiver, Stream(receiver.pump, sock), bind)
-        receiver.pump.spawn(channel.run(), "channel")
+        sock = door.accept()
+        if sock is None:
+            await door.wait()
+        elif _is_friend(receiver, sock, door.name):
+            channel = Channel(receiver, Stream(receiver.pump, sock), bind)
+            receiver.pump.spawn(channel.run(), "channel")
 
 
 async def accept_clients(receiver: Receiver, listener: socket.socket, bind: Bind, *, check_peer: bool) -> None:
     """Accept connections on a listening socket of this worker's own for ever. check_peer: an abstract name."""
-    stream = Stream(receiver.pump, listener)
+    door = _Door(receiver, listener, str(bind.address))
     while True:
         for _ in range(ACCEPTS_PER_TURN):
-            try:
-                sock, _ = listener.accept()
-            except BlockingIOError:
-                await stream.readable(float("inf"))
+            sock = door.accept()
+            if sock is None:
+                await door.wait()
                 break
-            except OSError as error:
-                if error.errno in _OUT_OF_RESOURCES:
-                    await _accept_pause(receiver, error)
-                elif error.errno not in _PEER_GONE:
-                    receiver.log("alert", f"accept on {bind.address}: {error.strerror}")
-                    await _accept_pause(receiver, error)
-                continue
-            if check_peer and not _is_friend(receiver, sock, str(bind.address)):
-                continue
-            sock.setblocking(False)
-            receiver.spawn_session(bind, Stream(receiver.pump, sock), None, None, introduced=False)
+            if not check_peer or _is_friend(receiver, sock, door.name):
+                receiver.spawn_session(bind, Stream(receiver.pump, sock), None, None, introduced=False)
         else:
             await receiver.pump.pause()
 
 
-async def _accept_pause(receiver: Receiver, error: OSError) -> None:
-    """Out of descriptors: leave the backlog in the kernel for a moment instead of spinning on it."""
-    receiver.log("emerg", f"accept: {error.strerror}; new connections wait in the kernel")
+class _Door:
+    """A listening socket of ours. name: for the log."""
+
+    __slots__ = ("_complained_at", "_listener", "_receiver", "_stream", "_trouble", "name")
+
+    def __init__(self, receiver: Receiver, listener: socket.socket, name: str) -> None:
+        self.name = name
+        self._receiver = receiver
+        self._listener = listener
+        self._stream = Stream(receiver.pump, listener)
+        self._trouble = False
+        self._complained_at = -inf
+
+    def accept(self) -> socket.socket | None:
+        """The next one who has come; None: `wait` before trying again."""
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno in _PEER_GONE:
+                    continue
+                self._trouble = True
+                self._complain(error)
+                return None
+            sock.setblocking(False)
+            return sock
+
+    async def wait(self) -> None:
+        """For the next one; in trouble for a moment, in which they wait in the kernel's backlog."""
+        if self._trouble:
+            self._trouble = False
+            await _pause(self._receiver.pump)
+        else:
+            await self._stream.readable(inf)
+
+    def _complain(self, error: OSError) -> None:
+        now = self._receiver.pump.now
+        if now - self._complained_at >= COMPLAIN_EVERY_S:
+            self._complained_at = now
+            level = "emerg" if error.errno in _OUT_OF_RESOURCES else "alert"
+            self._receiver.log(level, f"accept on {self.name}: {error.strerror}; new connections wait in the kernel")
+
+
+async def _pause(pump: Pump) -> None:
+    """Instead of spinning on what only time mends."""
     try:
-        await receiver.pump.park(receiver.pump.now + ACCEPT_PAUSE_S)
+        await pump.park(pump.now + ACCEPT_PAUSE_S)
     except DeadlinePassed:
         pass
 

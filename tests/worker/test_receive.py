@@ -1,0 +1,499 @@
+from __future__ import annotations
+
+import array
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from common.model import Address, AddressKind, Bind, Place
+from common.net import fdpass
+from common.net.stream import Stream
+from common.wire import handover
+from common.wire.proxy_header import Family, ProxyHeader
+from common.wire.proxy_protocol import encode_v2
+from tests.common.net.driving import Clock, Driver, open_descriptors, receive_all, reset
+from worker import receive
+from worker.receive import ACCEPTS_PER_TURN, Channel, ChannelSeat, Seat, accept_channels, accept_clients, real_addresses
+
+SAID = ProxyHeader(2, False, Family.INET, "192.0.2.1", 1111, "192.0.2.2", 443)
+HEADER = encode_v2(SAID)
+_names = count()
+
+
+class Receiver:
+    """A worker as listeners and channels see it; sessions are only noted."""
+
+    number = 3
+    generation = 7
+
+    def __init__(self, driver: Driver) -> None:
+        self.pump = driver.pump
+        self.handshakes = 0
+        self.connections_here = 0
+        self.channels: set[Channel] = set()
+        self.orphans: set[ChannelSeat] = set()
+        self.binds = {number: Bind(Place(), Address(AddressKind.INET, "127.0.0.1", 1), id=number) for number in (0, 5)}
+        self.sessions: list[tuple[Bind, Stream, ProxyHeader | None, Seat | None, bool]] = []
+        self.logged: list[str] = []
+        self.trusted = {os.getuid()}
+
+    def connections_max(self) -> int:
+        return 100
+
+    def is_trusted(self, uid: int) -> bool:
+        return uid in self.trusted
+
+    def bind_by_id(self, number: int) -> Bind | None:
+        return self.binds.get(number)
+
+    def log(self, level: str, text: str) -> None:
+        self.logged.append(f"{level}: {text}")
+
+    def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None, *, introduced: bool) -> None:
+        self.sessions.append((bind, stream, header, seat, introduced))
+        self.connections_here += 1
+
+
+@pytest.fixture
+def receiver(driver: Driver) -> Iterator[Receiver]:
+    made = Receiver(driver)
+    yield made
+    for session in made.sessions:
+        session[1].close()
+
+
+class Dispatcher:
+    """The other end of a channel."""
+
+    def __init__(self, driver: Driver, receiver: Receiver, bind: Bind | None = None) -> None:
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self.sock, theirs):
+            end.setblocking(False)
+            driver.own(end)
+        self.driver = driver
+        self.channel = Channel(receiver, Stream(receiver.pump, theirs), bind)
+        receiver.pump.spawn(self.channel.run(), "channel")
+
+    def give(self, number: int, bind_id: int = 0, sock: socket.socket | None = None) -> socket.socket:
+        """Hand one client over; the client's end."""
+        ours, theirs = socket.socketpair()
+        self.driver.own(ours)
+        message = handover.encode_give(number, bind_id, HEADER)
+        with sock or theirs as given, theirs:
+            assert fdpass.send_descriptor(self.sock, message, given.fileno()) is fdpass.Given.SENT
+        return ours
+
+    def send(self, message: bytes, *fds: int) -> None:
+        self.sock.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+
+    def reports(self) -> list[handover.Frame]:
+        self.driver.settle()
+        found: list[handover.Frame] = []
+        while True:
+            try:
+                message = self.sock.recv(handover.MESSAGE_BYTES_MAX)
+            except BlockingIOError:
+                return found
+            if not message:
+                return found
+            found.extend(handover.decode_report(message))
+
+
+def ids(frame: handover.Frame) -> tuple[str, list[int]]:
+    return type(frame).__name__, list(getattr(frame, "ids", ()))
+
+
+def seat_of(receiver: Receiver, index: int = 0) -> Seat:
+    seat = receiver.sessions[index][3]
+    assert seat is not None
+    return seat
+
+
+# --- what is handed over ------------------------------------------------------------------------------------------------
+
+
+def test_channel_says_hello_first(driver: Driver, receiver: Receiver) -> None:
+    receiver.connections_here = 2
+    dispatcher = Dispatcher(driver, receiver)
+    assert dispatcher.reports() == [handover.Hello(3, os.getpid(), 7, 2, 100)]
+
+
+def test_connection_arrives_with_its_bind_and_header_and_does_not_block(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    client = dispatcher.give(17, 5)
+    driver.settle()
+    [(bind, stream, header, seat, introduced)] = receiver.sessions
+    assert bind is receiver.binds[5] and header == SAID and seat is not None and not introduced
+    assert stream.shared and not stream.sock.getblocking()
+    client.send(b"hello")
+    assert stream.recv_now() == b"hello"
+    stream.close()
+
+
+def test_header_on_a_binds_own_channel_introduces_the_client(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver, receiver.binds[5])
+    dispatcher.give(1, handover.BIND_OF_CHANNEL)
+    driver.settle()
+    [(bind, stream, _header, _seat, introduced)] = receiver.sessions
+    assert bind is receiver.binds[5] and introduced
+    stream.close()
+
+
+def test_taken_and_ended_are_told_once_and_together(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    for number in (1, 2, 3):
+        dispatcher.give(number)
+    dispatcher.reports()
+    for index in (0, 1):
+        seat_of(receiver, index).taken()
+        seat_of(receiver, index).taken()
+    seat_of(receiver, 0).ended()
+    seat_of(receiver, 2).ended()
+    assert [ids(frame) for frame in dispatcher.reports()] == [("Taken", [1, 2]), ("Ended", [1, 3])]
+    assert set(dispatcher.channel.seats) == {2}
+
+
+def test_load_goes_along_with_the_next_report(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.give(1)
+    dispatcher.reports()
+    receiver.handshakes = 4
+    seat_of(receiver).taken()
+    reports = dispatcher.reports()
+    assert handover.Load(4) in reports and len(reports) == 2
+
+
+def test_more_connections_than_fit_a_turn_are_all_taken(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.reports()
+    for number in range(ACCEPTS_PER_TURN + 10):
+        dispatcher.give(number)
+        if number % 50 == 49:
+            driver.settle()
+    driver.settle()
+    assert len(receiver.sessions) == ACCEPTS_PER_TURN + 10
+
+
+def test_reports_wait_for_a_dispatcher_that_does_not_read_and_none_is_lost(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.channel.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    total = 300
+    for number in range(total):
+        dispatcher.give(number)
+        driver.settle()
+        seat_of(receiver, number).taken()
+        driver.settle()
+    assert dispatcher.channel.stream.writer is not None, "it does not wait: the test shows nothing"
+    dispatcher.channel.drain()
+    driver.settle()
+    told: list[int] = []
+    drains = 0
+    while len(told) < total or not drains:
+        for frame in dispatcher.reports():
+            if isinstance(frame, handover.Taken):
+                told.extend(frame.ids)
+            drains += isinstance(frame, handover.Drain)
+    assert told == list(range(total)) and drains == 1
+
+
+# --- what is wrong with a message -----------------------------------------------------------------------------------------
+
+
+def give_nothing(dispatcher: Dispatcher, make: Callable[[], list[int]], number: int = 9, bind_id: int = 0) -> None:
+    fds = make()
+    dispatcher.send(handover.encode_give(number, bind_id, HEADER), *fds)
+    for fd in fds:
+        os.close(fd)
+
+
+def two_sockets() -> list[int]:
+    return [sock.detach() for sock in socket.socketpair()]
+
+
+def a_pipe() -> list[int]:
+    ends = os.pipe()
+    os.close(ends[1])
+    return [ends[0]]
+
+
+def a_file() -> list[int]:
+    return [os.open(os.devnull, os.O_RDONLY)]
+
+
+def a_datagram_socket() -> list[int]:
+    return [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).detach()]
+
+
+def a_client() -> list[int]:
+    ours, theirs = socket.socketpair()
+    ours.close()
+    return [theirs.detach()]
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (two_sockets, "handover_descriptors"),
+        (lambda: two_sockets() + two_sockets() + two_sockets(), "handover_descriptors"),
+        (a_pipe, "handover_not_a_socket"),
+        (a_file, "handover_not_a_socket"),
+        (a_datagram_socket, "handover_not_a_socket"),
+    ],
+    ids=["two", "six", "pipe", "file", "datagram socket"],
+)
+def test_wrong_descriptors_are_closed_and_their_connection_let_go(
+    driver: Driver, receiver: Receiver, make: Callable[[], list[int]], reason: str
+) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.reports()
+    before = open_descriptors()
+    give_nothing(dispatcher, make)
+    assert [ids(frame) for frame in dispatcher.reports()] == [("Ended", [9])]
+    assert not receiver.sessions and reason in receiver.logged[0]
+    assert open_descriptors() == before
+    dispatcher.give(10)
+    driver.settle()
+    assert len(receiver.sessions) == 1, "the channel goes on"
+
+
+def test_connection_for_a_bind_that_nobody_knows_is_let_go(driver: Driver, receiver: Receiver) -> None:
+    """Seated elsewhere it would come back without end: all workers run the same configuration."""
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.reports()
+    for bind_id in (77, handover.BIND_OF_CHANNEL):
+        before = open_descriptors()
+        give_nothing(dispatcher, a_client, bind_id=bind_id)
+        assert [ids(frame) for frame in dispatcher.reports()] == [("Ended", [9])]
+        assert "handover_unknown_bind" in receiver.logged.pop()
+        assert open_descriptors() == before
+
+
+def test_id_that_is_in_use_costs_the_second_connection_only(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.give(9)
+    dispatcher.reports()
+    before = open_descriptors()
+    give_nothing(dispatcher, a_client)
+    assert dispatcher.reports() == [] and "handover_id_in_use" in receiver.logged[0]
+    assert open_descriptors() == before
+    seat_of(receiver).ended()
+    assert [ids(frame) for frame in dispatcher.reports()] == [("Ended", [9])]
+
+
+@pytest.mark.parametrize("message", [b"\0", b"x" * 100, handover.encode_give(1, 0, HEADER)[:-1], handover.encode_give(1, 0, HEADER) + b"x"])
+def test_message_that_is_none_is_logged_and_its_descriptors_are_closed(driver: Driver, receiver: Receiver, message: bytes) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.reports()
+    before = open_descriptors()
+    fds = a_client()
+    dispatcher.send(message, *fds)
+    os.close(fds[0])
+    assert dispatcher.reports() == [] and not receiver.sessions
+    assert "warning: handover: message of" in receiver.logged[0]
+    assert open_descriptors() == before
+
+
+def test_without_room_for_descriptors_the_connection_is_given_back(clock: Clock, driver: Driver, receiver: Receiver) -> None:
+    """The kernel has dropped our copy of the socket; the dispatcher still has its own, and another worker may have room."""
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.reports()
+    dispatcher.send(handover.encode_give(9, 0, HEADER))
+    assert [ids(frame) for frame in dispatcher.reports()] == [("Refused", [9])]
+    assert receiver.logged[0].startswith("emerg: handover: no descriptors")
+    dispatcher.give(9)
+    driver.settle()
+    assert not receiver.sessions, "it takes a breath first, or the two would play ping-pong"
+    clock.now += receive.ACCEPT_PAUSE_S + 0.1
+    driver.settle()
+    assert len(receiver.sessions) == 1
+
+
+# --- when a dispatcher dies -----------------------------------------------------------------------------------------------
+
+
+def test_sessions_outlive_their_dispatcher_and_the_next_one_learns_of_them(driver: Driver, receiver: Receiver) -> None:
+    first = Dispatcher(driver, receiver)
+    for number in (1, 2, 3):
+        first.give(number, 5)
+    first.reports()
+    first.sock.close()
+    driver.settle()
+    assert len(receiver.orphans) == 3 and not receiver.channels and first.channel.stream.closed
+    seat_of(receiver, 0).taken()
+    seat_of(receiver, 0).ended()
+    second = Dispatcher(driver, receiver)
+    hello, held = second.reports()
+    assert isinstance(hello, handover.Hello) and isinstance(held, handover.Held)
+    assert sorted(held.ids) == [2, 3] and list(held.binds) == [5, 5]
+    seat_of(receiver, 1).ended()
+    assert [ids(frame) for frame in second.reports()] == [("Ended", [2])]
+    assert not receiver.orphans and set(second.channel.seats) == {3}
+
+
+def test_dispatcher_of_another_name_does_not_adopt(driver: Driver, receiver: Receiver) -> None:
+    first = Dispatcher(driver, receiver, receiver.binds[5])
+    first.give(1, handover.BIND_OF_CHANNEL)
+    first.reports()
+    first.sock.close()
+    driver.settle()
+    assert [type(frame) for frame in Dispatcher(driver, receiver).reports()] == [handover.Hello]
+    assert [type(frame) for frame in Dispatcher(driver, receiver, receiver.binds[5]).reports()] == [handover.Hello, handover.Held]
+
+
+def test_end_of_a_channel_ends_its_strands_also_while_it_cannot_report(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.channel.stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+    for number in range(300):
+        dispatcher.give(number)
+        driver.settle()
+        seat_of(receiver, number).taken()
+        driver.settle()
+    assert dispatcher.channel.stream.writer is not None
+    dispatcher.sock.close()
+    driver.settle()
+    assert not receiver.pump.strands
+
+
+# --- listening ------------------------------------------------------------------------------------------------------------
+
+
+def abstract_listener(driver: Driver, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, kind)
+    sock.bind(b"\0usher-test-receive-%d-%d" % (os.getpid(), next(_names)))
+    sock.listen(200)
+    sock.setblocking(False)
+    driver.own(sock)
+    return sock
+
+
+def connect(driver: Driver, listener: socket.socket) -> socket.socket:
+    sock = socket.socket(listener.family, listener.type)
+    sock.connect(listener.getsockname())
+    sock.setblocking(False)
+    driver.own(sock)
+    return sock
+
+
+def test_clients_are_accepted_as_they_come(driver: Driver, receiver: Receiver) -> None:
+    listener = abstract_listener(driver)
+    bind = receiver.binds[0]
+    driver.start("listener", accept_clients(receiver, listener, bind, check_peer=True))
+    clients = [connect(driver, listener) for _ in range(ACCEPTS_PER_TURN + 5)]
+    driver.settle()
+    assert len(receiver.sessions) == len(clients)
+    clients += [connect(driver, listener) for _ in range(3)]
+    driver.settle()
+    assert len(receiver.sessions) == len(clients)
+    for of_bind, stream, header, seat, introduced in receiver.sessions:
+        assert of_bind is bind and not stream.shared and header is None and seat is None and not introduced
+        assert not stream.sock.getblocking()
+        stream.close()
+
+
+@pytest.mark.parametrize("check_peer", [True, False])
+def test_strangers_on_an_abstract_name_are_refused_and_logged(driver: Driver, receiver: Receiver, check_peer: bool) -> None:
+    receiver.trusted = set()
+    listener = abstract_listener(driver)
+    driver.start("listener", accept_clients(receiver, listener, receiver.binds[0], check_peer=check_peer))
+    before = open_descriptors()
+    client = connect(driver, listener)
+    driver.settle()
+    if check_peer:
+        assert not receiver.sessions and client.recv(1) == b""
+        assert f"process {os.getpid()} of user {os.getuid()}" in receiver.logged[0] and "channel-uids" in receiver.logged[0]
+        assert open_descriptors() == before + 1
+    else:
+        assert len(receiver.sessions) == 1
+        receiver.sessions[0][1].close()
+
+
+def test_dispatchers_are_accepted_and_strangers_are_not(driver: Driver, receiver: Receiver) -> None:
+    listener = abstract_listener(driver, socket.SOCK_SEQPACKET)
+    driver.start("listener", accept_channels(receiver, listener, None))
+    dispatcher = connect(driver, listener)
+    driver.settle()
+    assert handover.decode_report(dispatcher.recv(1000))[0] == handover.Hello(3, os.getpid(), 7, 0, 100)
+    receiver.trusted = set()
+    stranger = connect(driver, listener)
+    driver.settle()
+    assert stranger.recv(1) == b"" and len(receiver.channels) == 1
+    dispatcher.close()
+    driver.settle()
+    assert not receiver.channels
+
+
+class Faulty:
+    """A listening socket whose accept fails for a while."""
+
+    def __init__(self, sock: socket.socket, *errors: int) -> None:
+        self._sock = sock
+        self.errors = list(errors)
+        self.calls = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.calls += 1
+        if self.errors:
+            number = self.errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._sock.accept()
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+
+@pytest.mark.parametrize("which", ["clients", "channels"])
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EINVAL, errno.ENETDOWN])
+def test_accept_that_fails_takes_a_breath_and_goes_on(clock: Clock, driver: Driver, receiver: Receiver, which: str, error: int) -> None:
+    """It neither spins nor gives up, and says so once a second at most."""
+    sock = abstract_listener(driver, socket.SOCK_STREAM if which == "clients" else socket.SOCK_SEQPACKET)
+    listener = Faulty(sock, *[error] * 5)
+    if which == "clients":
+        driver.start("listener", accept_clients(receiver, listener, receiver.binds[0], check_peer=False))  # type: ignore[arg-type]
+    else:
+        driver.start("listener", accept_channels(receiver, listener, None))  # type: ignore[arg-type]
+    connect(driver, sock)
+    driver.settle()
+    assert listener.calls == 1 and len(receiver.logged) == 1
+    for _ in range(6):
+        clock.now += receive.ACCEPT_PAUSE_S + 0.02
+        driver.settle()
+    assert len(receiver.sessions) + len(receiver.channels) == 1 and len(receiver.logged) == 1
+    for session in receiver.sessions:
+        session[1].close()
+
+
+def test_client_that_was_gone_before_it_was_accepted_is_passed_over(driver: Driver, receiver: Receiver) -> None:
+    sock = abstract_listener(driver)
+    listener = Faulty(sock, errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
+    driver.start("listener", accept_clients(receiver, listener, receiver.binds[0], check_peer=False))  # type: ignore[arg-type]
+    connect(driver, sock)
+    driver.settle()
+    assert len(receiver.sessions) == 1 and not receiver.logged
+    receiver.sessions[0][1].close()
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------------
+
+
+def test_real_addresses_are_the_kernels(driver: Driver) -> None:
+    stream, peer = driver.pair(tcp=True)
+    there, here = stream.sock.getpeername(), stream.sock.getsockname()
+    assert real_addresses(stream.sock) == (socket.inet_aton(there[0]), there[1], socket.inet_aton(here[0]), here[1])
+    reset(peer)
+    driver.settle()
+    assert real_addresses(driver.pair()[0].sock) == (b"", 0, b"", 0)
+
+
+def test_real_addresses_of_a_client_that_has_gone_are_unknown(driver: Driver) -> None:
+    stream, peer = driver.pair(tcp=True)
+    stream.watch()
+    reset(peer)
+    driver.until(lambda: stream.ended)
+    with pytest.raises(OSError):
+        stream.recv_now()
+    assert real_addresses(stream.sock) == (b"", 0, b"", 0)
+    assert receive_all(driver.pair()[1]) == b""
