@@ -1,4 +1,4 @@
-"""What all tests share: the `interop` marker, and seeds in the report.
+"""What all tests share: the `interop` marker, seeds in the report, and no judgement of how fast the machine is.
 
 `@pytest.mark.interop("haproxy")` names Debian packages that a test needs. Where one is missing the test is skipped with a
 reason that the summary shows (-ra); where CI=1 or USHER_CI=1 is set it fails, so that a green CI never means "not run".
@@ -11,6 +11,11 @@ import random
 import shutil
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A fresh clone has no cache of Unicode yet: whichever test asks for text first makes it, and would fail on a busy machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 PROGRAM_OF_PACKAGE = {
     "haproxy": "haproxy",
