@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import inf
 
 _TIME = re.compile(r"([0-9]+)(us|ms|s|m|h|d)?")
 _TIME_PARTS = re.compile(r"([0-9]+)(us|ms|s|m|h|d)")
@@ -41,3 +42,11 @@ def parse_size(text: str) -> int:
 def milliseconds(seconds: float | None) -> int:
     """Whole milliseconds for logs; -1 for what was not reached (None or negative)."""
     return -1 if seconds is None or seconds < 0 else int(seconds * 1000 + 0.5)
+
+
+def first_set(*values: float | None) -> float:
+    """The first timeout that is set; inf when none is. 0 counts as not set, as in HAProxy."""
+    for value in values:
+        if value:
+            return value
+    return inf

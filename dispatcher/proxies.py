@@ -6,15 +6,16 @@ Source: HAProxy manual 4.2 "timeout …", "retries", "option redispatch", "optio
 from __future__ import annotations
 
 from collections import deque
-from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from common import model
+from common.balance.redispatch import redispatch_interval, redispatches
 from common.model import Bind
 from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.sockaddr import sockaddr
 from common.observe import fields as f
 from common.observe.counters import Counters
+from common.units import first_set
 from dispatcher.gates import Gates
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
@@ -41,14 +42,6 @@ class Owner(Protocol):
 
     def relay_began(self) -> None: ...
     def relay_ended(self) -> None: ...
-
-
-def first_set(*values: float | None) -> float:
-    """The first timeout that is set; inf when none is. 0 counts as not set, as in HAProxy."""
-    for value in values:
-        if value:
-            return value
-    return inf
 
 
 class RelayServer:
@@ -183,17 +176,4 @@ class RelayProxy:
 
     def redispatches(self, attempt: int) -> bool:
         """Whether retry number `attempt` goes to another server. HAProxy manual 4.2 "option redispatch"."""
-        interval = self.redispatch_interval
-        if interval == 0:
-            return False
-        if interval < 0:
-            return attempt > self.retries + interval and (attempt - self.retries) % interval == 0
-        return attempt % interval == 0
-
-
-def redispatch_interval(proxy: model.Proxy) -> int:
-    """`option redispatch [N]`: every Nth retry; -1 (the default) only the last one; 0: the option is off."""
-    if "redispatch" in proxy.option_args:
-        words = proxy.option_args["redispatch"]
-        return int(words[0]) if words else -1
-    return -1 if "redispatch" in proxy.options else 0
+        return redispatches(self.redispatch_interval, attempt, self.retries)

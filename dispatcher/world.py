@@ -22,12 +22,13 @@ from common.observe.log_line import LEVELS
 from common.process.launch import Launch
 from common.process.plan import is_dispatcher_listen
 from common.process.zygote import EXIT_BROKEN
+from common.units import first_set
 from dispatcher.accept import Door
 from dispatcher.facts import ProcessFacts
 from dispatcher.gates import make_gates
 from dispatcher.introduction import Rules, farm_welcome, handover_taker, visitor_taker
 from dispatcher.policy.slots import Slots
-from dispatcher.proxies import RelayProxy, first_set
+from dispatcher.proxies import RelayProxy
 from dispatcher.relay import relay_welcome
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
@@ -36,8 +37,8 @@ from dispatcher.workers import Farm
 _VITAL = ("door", "channel")
 """How the strands are called without which there is no dispatcher."""
 
-
 REMARKS_MAX = 256  # that wait for the master; more are dropped
+
 
 class World:
     """See the module. The Owner of dispatcher/accept.py, handover.py, workers.py and relay.py."""

@@ -11,16 +11,16 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Collection
-from math import inf
 from typing import TYPE_CHECKING
 
 from common import model
 from common.balance.balancer import NOBODY, Candidate
 from common.balance.make import make
+from common.balance.redispatch import redispatch_interval
 from common.net.pump import Strand
 from common.observe import fields as f
+from common.units import first_set
 from worker.forwarded import Adder, adders, adds_fields
-from worker.http.answers import Answer
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
 from worker.route.rules import Rules
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
     from worker.session import Session
     from worker.sessionlog import SessionLog
     from worker.world import World
-
-
-def first_set(*values: float | None) -> float:
-    """The first timeout that is set; inf when none is. 0 counts as not set, as in HAProxy."""
-    for value in values:
-        if value:
-            return value
-    return inf
 
 
 class Frontend:
@@ -298,14 +290,6 @@ def _word(proxy: model.Proxy, keyword: str, default: str) -> str:
     return lines[-1][0] if lines else default
 
 
-def redispatch_interval(proxy: model.Proxy) -> int:
-    """`option redispatch [N]`: every Nth retry; -1 (the default) only the last one; 0: the option is off."""
-    if "redispatch" in proxy.option_args:
-        words = proxy.option_args["redispatch"]
-        return int(words[0]) if words else -1
-    return -1 if "redispatch" in proxy.options else 0
-
-
 def request_options(proxy: model.Proxy) -> Options:
     options = proxy.options
     return Options(
@@ -321,5 +305,3 @@ def response_options(proxy: model.Proxy) -> Options:
         accept_invalid=bool(options & {"accept-invalid-http-response", "accept-unsafe-violations-in-http-response"}),
     )
 
-
-__all__ = ["Answer", "Backend", "Frontend", "first_set"]

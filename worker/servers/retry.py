@@ -30,6 +30,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from common.balance.redispatch import redispatches
 from common.errors import ExpressionError
 from worker.servers.repeatable import Repeatable
 
@@ -206,14 +207,6 @@ def decide(attempt: Attempt, policy: Policy, budget: Budget = _UNLIMITED) -> Dec
     if refusal:
         return _stop(attempt, refusal)
     return Decision(action, _slug(attempt), pause_s=pause_s)
-
-
-def redispatches(interval: int, retry: int, retries_max: int) -> bool:
-    """Whether that retry (1 is the first) goes to another server. `option redispatch N`: N > 0 every Nth retry; N < 0 only the
-    Nth from the end, -1 the last one; 0 never."""
-    if interval > 0:
-        return retry % interval == 0
-    return interval < 0 and retry == max(1, retries_max + 1 + interval)
 
 
 def _is_stale(attempt: Attempt) -> bool:

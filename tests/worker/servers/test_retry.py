@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import ExpressionError
 from worker.servers.repeatable import Repeatable, repeatable
-from worker.servers.retry import STATUSES, Action, Attempt, Budget, Decision, Failure, Policy, RetryOn, decide, redispatches, retry_on
+from worker.servers.retry import STATUSES, Action, Attempt, Budget, Decision, Failure, Policy, RetryOn, decide, retry_on
 
 ALL = Policy(retry_on(["all-retryable-errors", "0rtt-rejected", "425", "421", "404"]), retries=3, redispatch_interval=0)
 DEFAULT = Policy(retry_on(["conn-failure"]), retries=3, redispatch_interval=-1)
@@ -110,14 +110,6 @@ def test_stale_connection_under_a_post_closes_the_client_silently_or_answers_the
     assert (later.action, later.silent, later.status) == (Action.STOP, True, 0)
     first = decide(_attempt(Failure.EMPTY, Repeatable.ONCE, reused=True), ALL)
     assert (first.action, first.silent, first.status) == (Action.STOP, False, 502)
-
-
-@pytest.mark.parametrize(
-    ("interval", "retries_max", "redispatched"),
-    [(0, 3, []), (-1, 3, [3]), (-2, 3, [2]), (-9, 3, [1]), (1, 3, [1, 2, 3]), (2, 5, [2, 4]), (3, 3, [3]), (-1, 1, [1])],
-)
-def test_redispatch_interval(interval: int, retries_max: int, redispatched: list[int]) -> None:
-    assert [retry for retry in range(1, retries_max + 1) if redispatches(interval, retry, retries_max)] == redispatched
 
 
 def test_last_retry_goes_to_another_server_without_a_pause() -> None:
