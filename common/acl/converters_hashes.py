@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from common.acl import hashes
 from common.acl.casts import text_of
 from common.acl.environment import CompileEnvironment
 from common.acl.facts import Facts
@@ -23,24 +22,25 @@ from common.acl.types import SampleType, Typed, wrap
 from common.acl.variables import reader, writer
 from common.acl.xxhash import xxh3, xxh32, xxh64
 from common.errors import ExpressionError
+from common.hashes import avalanche, crc32, djb2, sdbm, wt6
+from common.wire.crc32c import crc32c
 
 TABLE = ConverterTable()
 
 _S, _N, _I = SampleType.STR, SampleType.BIN, SampleType.INT
 
 
-def _weak(name: str, doc: str, function: Callable[[bytes, bool], int]) -> None:
+def _weak(name: str, doc: str, function: Callable[[bytes], int]) -> None:
     @TABLE.row(name, _N, _I, doc + " With 1, mixed further (full avalanche).", arguments="avalanche:integer", required=0)
-    def make(environment: CompileEnvironment, avalanche: int | None) -> Step:
-        mixed = bool(avalanche)
-        return lambda value: function(value, mixed)
+    def make(environment: CompileEnvironment, mixes: int | None) -> Step:
+        return (lambda value: avalanche(function(value))) if mixes else function
 
 
-_weak("crc32", "CRC32, as Ethernet and gzip have it.", hashes.crc32)
-_weak("crc32c", "CRC32C, as iSCSI and SCTP have it.", hashes.crc32c)
-_weak("djb2", "The DJB2 hash.", hashes.djb2)
-_weak("sdbm", "The SDBM hash.", hashes.sdbm)
-_weak("wt6", "The WT6 hash.", hashes.wt6)
+_weak("crc32", "CRC32, as Ethernet and gzip have it.", crc32)
+_weak("crc32c", "CRC32C, as iSCSI and SCTP have it.", crc32c)
+_weak("djb2", "The DJB2 hash.", djb2)
+_weak("sdbm", "The SDBM hash.", sdbm)
+_weak("wt6", "The WT6 hash.", wt6)
 
 
 def _seeded(name: str, doc: str, function: Callable[[bytes, int], int]) -> None:

@@ -13,7 +13,6 @@ from common.acl.addresses import parse_address
 from common.acl.casts import integer_of
 from common.acl.environment import CompileEnvironment, Needs
 from common.acl.facts import Facts
-from common.acl.hashes import sdbm
 from common.acl.http_values import (
     name_test,
     query_parameters,
@@ -25,6 +24,7 @@ from common.acl.http_values import (
 )
 from common.acl.table import EachGetter, FetchTable, Getter
 from common.acl.types import SampleType
+from common.hashes import avalanche, sdbm
 
 TABLE = FetchTable()
 
@@ -153,7 +153,7 @@ def base_and_query(facts: Facts) -> bytes | None:
 @TABLE.plain("base32", SampleType.INT, Needs.REQUEST, _HTTP, "base,sdbm(1): a 32-bit hash of host and path.")
 def base32(facts: Facts) -> int | None:
     value = base(facts)
-    return None if value is None else sdbm(value, avalanche=True)
+    return None if value is None else avalanche(sdbm(value))
 
 
 @TABLE.plain("base32+src", SampleType.BIN, Needs.REQUEST, _HTTP, "base32 (4 bytes) followed by the source address.")
@@ -168,7 +168,7 @@ def url32(facts: Facts) -> int | None:
     if request is None:
         facts.undecided = True
         return None
-    return sdbm(host_of(facts) + request.target, avalanche=True)
+    return avalanche(sdbm(host_of(facts) + request.target))
 
 
 @TABLE.plain("url32+src", SampleType.BIN, Needs.REQUEST, _HTTP, "url32 (4 bytes) followed by the source address.")

@@ -20,10 +20,10 @@ from functools import lru_cache
 from math import ceil
 
 from common.balance.balancer import NOBODY, Balancer, Candidate, Full, Load
-from common.balance.hashes import avalanche
 from common.balance.ring import Ring, points_of_address, points_of_id
 from common.balance.roundrobin import RoundRobin
 from common.balance.static_map import StaticMap, StaticRoundRobin
+from common.hashes import avalanche
 
 _REMEMBERED_KEYS_MAX = 4096
 _REMEMBERED_KEY_BYTES_MAX = 128

@@ -14,12 +14,12 @@ from common.balance.balancer import Balancer, Candidate
 from common.balance.budget import Budget
 from common.balance.draw import DRAWS_DEFAULT, RandomDraws
 from common.balance.first import First
-from common.balance.hashes import FUNCTIONS
 from common.balance.hashing import MapHash, RingHash, address_number, remembered
 from common.balance.leastconn import LeastConnections
 from common.balance.roundrobin import RoundRobin
 from common.balance.static_map import StaticRoundRobin
 from common.errors import ExpressionError
+from common.hashes import FUNCTIONS
 
 ALGORITHMS = (
     "roundrobin", "static-rr", "leastconn", "first", "source", "uri", "url_param", "hdr", "random", "rdp-cookie", "hash", "budget",

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from common.balance.hashes import avalanche, sdbm
+from common.hashes import avalanche, sdbm
 
 POINTS_PER_WEIGHT = 16
 _POINTS_PER_ID = 4096  # 16 for each of 256 weights

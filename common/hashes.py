@@ -1,6 +1,6 @@
-"""The hash functions of `hash-type` and their finisher. Sans-io.
+"""The hash functions of `hash-type` and of the converters that have their names, and their finisher. Sans-io.
 
-Source: HAProxy manual 4.2 "hash-type"; Bob Jenkins' 4-byte full avalanche.
+Source: HAProxy manual 4.2 "hash-type", 7.3.1 "crc32", "djb2", "sdbm", "wt6"; Bob Jenkins' 4-byte full avalanche.
 
 Every function takes bytes and returns an unsigned integer of 32 bits. They must give the numbers that HAProxy gives, because
 two balancers in front of one farm only agree on a server when they agree on every bit of the hash; the test holds values

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.balance import hashes
+from common import hashes
+from common.wire.crc32c import crc32c
 
 _LONG = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.~_"
 _LONGER = _LONG + _LONG[:62]
@@ -64,3 +66,31 @@ def test_avalanche_loses_no_value() -> None:
 @pytest.mark.parametrize(("key", "value"), [(b"", 0), (b"\x01", 1), (b"\x01\x02\x03\x04", 0x01020304), (b"\xff\x00\x00\x00\x07", 7)])
 def test_none_takes_the_key_as_the_hash(key: bytes, value: int) -> None:
     assert hashes.identity(key) == value
+
+
+@pytest.mark.parametrize(
+    "function, plain, mixed",
+    [
+        (hashes.djb2, 261238937, 1119739105),
+        (hashes.sdbm, 684824882, 2061535398),
+        (hashes.wt6, 3538347703, 140457739),
+        (crc32c, 2591144780, 2290590055),
+    ],
+)
+def test_of_hello(function: Callable[[bytes], int], plain: int, mixed: int) -> None:
+    assert function(b"hello") == plain
+    assert hashes.avalanche(function(b"hello")) == mixed
+
+
+def test_crc32() -> None:
+    assert hashes.crc32(b"123456789") == 0xCBF43926
+    assert hashes.avalanche(hashes.crc32(b"a")) == 1288200982
+
+
+@pytest.mark.parametrize("data, value", [(b"hello world foo", 635854141), (b"\0\xff\x80", 2467266719)])
+def test_wt6(data: bytes, value: int) -> None:
+    assert hashes.wt6(data) == value
+
+
+def test_of_nothing() -> None:
+    assert (hashes.djb2(b""), hashes.sdbm(b""), hashes.crc32(b"")) == (5381, 0, 0)
