@@ -15,18 +15,17 @@ from typing import Protocol
 
 from common.errors import WireError
 from common.model import Bind
+from common.net.introduction import read_header
 from common.net.pump import DeadlinePassed, Pump
 from common.net.sockaddr import packed
 from common.net.stream import Stream
-from common.wire import proxy_protocol
-from common.wire.address_text import inet6_text, inet_text
+from common.wire.address_text import as_inet6, inet6_text, inet_text
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v2, encode_v2_inet, encode_v2_inet6
 from dispatcher.accept import Take, stream_socket
 from dispatcher.visitor import Visitor
 from dispatcher.workers import Client, Farm
 
-_MAPPED = b"\0" * 10 + b"\xff\xff"
 _LOCAL_HEADER = encode_v2(ProxyHeader(2, True, Family.UNSPEC))
 
 Welcome = Callable[[socket.socket, Visitor], None]
@@ -149,24 +148,6 @@ def _slug_of(error: WireError | DeadlinePassed | OSError) -> str:
     return "proxy_header_timeout" if isinstance(error, DeadlinePassed) else "client_gone"
 
 
-async def read_header(stream: Stream, deadline: float) -> ProxyHeader:
-    """The PROXY header that a client begins with, and not one byte more. Raises WireError, DeadlinePassed, OSError."""
-    sock = stream.sock
-    while True:
-        try:
-            data = sock.recv(proxy_protocol.HEADER_BYTES_MAX, socket.MSG_PEEK)
-        except BlockingIOError:
-            await stream.readable(deadline)
-            continue
-        found = proxy_protocol.decode(data)
-        if found is not None:
-            sock.recv(found[1])
-            return found[0]
-        if not data or stream.ended:
-            raise WireError("proxy_header_missing" if not data else "proxy_header_truncated")
-        await stream.readable(deadline)
-
-
 def bound_address(listening: socket.socket) -> tuple[bytes, int]:
     """What every client of a listening socket connects to; (b"", 0) for a wildcard, where each must be asked."""
     address, port = packed(listening.getsockname())
@@ -196,8 +177,3 @@ def address_text(address: bytes, port: int) -> str:
     if len(address) == 4:
         return f"{inet_text(address)}:{port}"
     return f"[{inet6_text(address)}]:{port}" if address else "unix:"
-
-
-def as_inet6(address: bytes) -> bytes:
-    """An IPv4 address beside an IPv6 one goes as v4-mapped: a header has one family."""
-    return address if len(address) == 16 else _MAPPED + address

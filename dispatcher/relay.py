@@ -21,16 +21,16 @@ from common.errors import WireError
 from common.model import Bind
 from common.net.dial import dial
 from common.net.fdpass import peer_credentials
+from common.net.introduction import read_header
 from common.net.pump import DeadlinePassed, Ended, Strand
 from common.net.relay import Flow, Idle, relay
 from common.net.stream import Stream
 from common.observe import fields as f
-from common.wire.address_text import inet6_text, inet_text
-from common.wire.proxy_header import Family, ProxyHeader, tcp4_header
+from common.wire.proxy_header import header_between
 from common.wire.proxy_protocol import SslInfo, TlvType, encode_ssl, encode_v1, encode_v2
 from common.wire.tlv import Tlvs
 from dispatcher.handover import pause
-from dispatcher.introduction import Welcome, as_inet6, header_of, read_header
+from dispatcher.introduction import Welcome, header_of
 from dispatcher.proxies import RelayProxy, RelayServer
 from dispatcher.visitor import Visitor
 
@@ -151,7 +151,7 @@ class RelaySession:
         options = server.proxy_v2_options
         if server.send_proxy == 2 and not options and not self.tlvs:
             return header_of(self.src, self.src_port, self.dst, self.dst_port)
-        header = self._proxy_header()
+        header = header_between(self.src, self.src_port, self.dst, self.dst_port)
         if server.send_proxy == 1:
             return encode_v1(header)
         tlvs = list(self.tlvs)
@@ -160,16 +160,6 @@ class RelaySession:
         if options & _SSL_OPTIONS:
             tlvs.append((TlvType.SSL, encode_ssl(SslInfo())))  # no TLS ends here
         return encode_v2(replace(header, tlvs=tuple(tlvs)), crc32c="crc32c" in options)
-
-    def _proxy_header(self) -> ProxyHeader:
-        source, to = self.src, self.dst
-        if len(source) == len(to) == 4:
-            return tcp4_header(inet_text(source), self.src_port, inet_text(to), self.dst_port)
-        if source and to:
-            return ProxyHeader(
-                2, False, Family.INET6, inet6_text(as_inet6(source)), self.src_port, inet6_text(as_inet6(to)), self.dst_port
-            )
-        return ProxyHeader(2, True, Family.UNSPEC)
 
     async def _connect(self) -> Stream:
         """A connection to one of the servers, the PROXY header sent. Raises _Failed, Ended."""

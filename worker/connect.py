@@ -15,8 +15,7 @@ from common.net.dial import dial
 from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
 from common.wire import proxy_protocol
-from common.wire.address_text import inet6_text, inet_text
-from common.wire.proxy_header import Family, ProxyHeader
+from common.wire.proxy_header import header_between
 from worker.servers.queue import Ticket, Waiting
 from worker.servers.repeatable import Repeatable
 from worker.servers.retry import Action, Attempt, Failure, decide
@@ -202,7 +201,7 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
     stream = await dial(pump, family, address, deadline, source=server.source)
     try:
         if server.model.send_proxy:
-            header = proxy_header_for(exchange)
+            header = header_between(exchange.src, exchange.src_port, exchange.dst, exchange.dst_port)
             data = proxy_protocol.encode_v1(header) if server.model.send_proxy == 1 else proxy_protocol.encode_v2(header)
             await stream.send(data, deadline)
         if server.tls is not None:
@@ -229,22 +228,3 @@ def _kind_of(error: OSError) -> tuple[Failure, str]:
     if error.errno in _OUT_OF_DESCRIPTORS:
         return Failure.CONNECT, "descriptors_exhausted"
     return Failure.CONNECT, "connect_refused" if error.errno == errno.ECONNREFUSED else "connect_failed"
-
-
-def proxy_header_for(exchange: Exchange) -> ProxyHeader:
-    """Who the client is, for a server that wants a PROXY header."""
-    source, destination = exchange.src, exchange.dst
-    if len(source) == len(destination) == 4:
-        return ProxyHeader(
-            2, False, Family.INET, inet_text(source), exchange.src_port, inet_text(destination), exchange.dst_port
-        )
-    if source and destination:
-        return ProxyHeader(
-            2, False, Family.INET6, inet6_text(_mapped(source)), exchange.src_port, inet6_text(_mapped(destination)), exchange.dst_port
-        )
-    return ProxyHeader(2, True, Family.UNSPEC)
-
-
-def _mapped(address: bytes) -> bytes:
-    """An IPv4 address beside an IPv6 one goes as v4-mapped: a header has one family."""
-    return address if len(address) == 16 else b"\0" * 10 + b"\xff\xff" + address

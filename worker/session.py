@@ -14,10 +14,10 @@ from common.acl.facts_world import StickEntry
 from common.acl.types import Variables
 from common.errors import WireError
 from common.model import Bind
+from common.net.introduction import read_header
 from common.net.pump import DeadlinePassed, Strand
 from common.net.stream import READ_SIZE, Stream
-from common.wire import proxy_protocol
-from common.wire.proxy_header import Family, ProxyHeader
+from common.wire.proxy_header import ProxyHeader
 from worker import decide, tunnel
 from worker.exchange import Exchange
 from worker.http.head import Request
@@ -42,8 +42,6 @@ class Session:
         "accepted_at",
         "awaits_header",
         "bind",
-        "bytes_in",
-        "bytes_out",
         "dst",
         "dst_port",
         "exchange",
@@ -85,7 +83,6 @@ class Session:
         self.kept: dict[Server, ServerConnection] = {}  # idle server connections that only this client's requests may use
         self.fc_err = 0
         self.requests = 0
-        self.bytes_in = self.bytes_out = 0
         self.phase = "accept"
         self.stop_after = False
         self.strand: Strand | None = None
@@ -182,36 +179,19 @@ class Session:
 
     def _refuse(self, message: str, reason: str) -> bool:
         """Log a connection that ends before it asked for anything."""
-        del reason
         exchange = Exchange(self, None, self.accepted_at)
+        exchange.slug = reason
         self.proxy.log.refusal(self, exchange, message)
         return False
 
     async def _read_proxy_header(self, deadline: float) -> None:
-        """Take the PROXY header, and nothing after it, from the socket. Raises WireError, DeadlinePassed, OSError."""
-        sock = self.stream.sock
-        while True:
-            try:
-                data = sock.recv(proxy_protocol.HEADER_BYTES_MAX, socket.MSG_PEEK)
-            except BlockingIOError:
-                await self.stream.readable(deadline)
-                continue
-            found = proxy_protocol.decode(data)
-            if found is not None:
-                break
-            if not data or self.stream.ended:
-                raise WireError("proxy_header_missing" if not data else "proxy_header_truncated")
-            await self.stream.readable(deadline)
-        header, length = found
-        sock.recv(length)
+        """Who the client is, by the header that comes first. Raises WireError, DeadlinePassed, OSError."""
+        header = await read_header(self.stream, deadline)
         self.proxy_header = header
         if header.local:
             return
-        if header.family is Family.UNIX:
-            self.src, self.src_port, self.dst, self.dst_port = b"", 0, b"", 0
-        else:
-            self.src, self.src_port = header.source_packed, header.source_port
-            self.dst, self.dst_port = header.destination_packed, header.destination_port
+        self.src, self.src_port = header.source_packed, header.source_port
+        self.dst, self.dst_port = header.destination_packed, header.destination_port
 
     async def _handshake(self, deadline: float) -> None:
         """Raises TlsError, DeadlinePassed."""

@@ -44,6 +44,11 @@ def inet6_text(packed: bytes) -> str:
     return text[1:].replace("z", "0")
 
 
+def as_inet6(packed: bytes) -> bytes:
+    """16 bytes: an IPv4 address beside an IPv6 one goes as v4-mapped, because a PROXY header has one family."""
+    return packed if len(packed) == 16 else _MAPPED_PREFIX + packed
+
+
 def inet_packed(text: str) -> bytes | None:
     """The 4 bytes of a dotted quad, None when it is anything else."""
     if not _INET.fullmatch(text):

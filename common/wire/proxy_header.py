@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from common.wire.address_text import inet6_packed, inet_packed
+from common.wire.address_text import as_inet6, inet6_packed, inet6_text, inet_packed, inet_text
 from common.wire.tlv import SslInfo, Tlvs, TlvType, decode_ssl, printable
 
 
@@ -117,3 +117,14 @@ def tcp4_header(source: str, source_port: int, destination: str, destination_por
     _set_tlvs(header, ())
     _set_datagram(header, False)
     return header
+
+
+def header_between(source: bytes, source_port: int, destination: bytes, destination_port: int) -> ProxyHeader:
+    """The header of a TCP client with these packed addresses; LOCAL where one is missing (b""), as with a unix socket."""
+    if len(source) == len(destination) == 4:
+        return tcp4_header(inet_text(source), source_port, inet_text(destination), destination_port)
+    if source and destination:
+        return ProxyHeader(
+            2, False, Family.INET6, inet6_text(as_inet6(source)), source_port, inet6_text(as_inet6(destination)), destination_port
+        )
+    return ProxyHeader(2, True, Family.UNSPEC)
