@@ -6,29 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final
 
-from dispatcher.proxies import RelayProxy
-from dispatcher.workers import Farm
+from common.process.commands import Asked, Commands
+from dispatcher.world import World
 
-UNKNOWN = "Unknown command.\n"
-
-
-class Books(Protocol):
-    """The dispatcher as a command sees it."""
-
-    farms: list[Farm]
-    relays: list[RelayProxy]
+COMMANDS: Final[Commands[World]] = Commands()
 
 
-def answer(books: Books, line: str) -> str:
-    """The text for one command line."""
-    if line.split() == ["show", "dispatch"]:
-        return "".join(f"{text}\n" for text in _dispatch(books))
-    return UNKNOWN
+@COMMANDS.answers("show dispatch")
+def show_dispatch(asked: Asked[World]) -> str:
+    return "".join(f"{text}\n" for text in _dispatch(asked.world))
 
 
-def _dispatch(books: Books) -> Iterator[str]:
+def _dispatch(books: World) -> Iterator[str]:
     for farm in books.farms:
         yield f"# {farm.name}: given {farm.given}, seated again {farm.reseated}, held {len(farm.held)}, turned out {farm.lost}"
         rows: list[tuple[str, ...]] = [("worker", "pid", "gen", "state", "sessions", "limit", "waiting", "handshakes", "by listener")]

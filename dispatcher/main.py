@@ -16,16 +16,14 @@ import trio
 
 from common.errors import UsherError
 from common.observe.counters import Counters
-from common.observe.layout import Layout
-from common.process import privileges, shared_counters
+from common.process import privileges
 from common.process.control_channel import ControlChannel
-from common.process.launch import CONTROL, COUNTERS, Launch
-from dispatcher import commands
+from common.process.launch import Launch
+from common.process.tier import obey, open_control, open_counters, report_failure
+from dispatcher.commands import COMMANDS
 from dispatcher.policy.heartbeat import BEAT_S
 from dispatcher.world import World
 
-ROLE = 1
-"""Of the heartbeat words (common/observe/layout.py)."""
 WATCHES_PER_BEAT = 4
 
 
@@ -35,7 +33,7 @@ def run(launch: Launch, make: Callable[[Launch, Counters], World] = World) -> in
         world = make(launch, open_counters(launch))
         privileges.drop(privileges.identity(launch.config.globals))
     except UsherError as error:
-        trio.run(_report_failure, launch, str(error))
+        trio.run(report_failure, launch, str(error))
         return 1
     world.trust(os.getuid())
     trio.run(_main, world)
@@ -43,34 +41,16 @@ def run(launch: Launch, make: Callable[[Launch, Counters], World] = World) -> in
     return world.exit_code
 
 
-def open_counters(launch: Launch) -> Counters:
-    """This process's row of the shared counters (of a mapping of its own, when nobody shares one)."""
-    if COUNTERS in launch.fds:
-        counters = shared_counters.attach(launch)
-    else:
-        layout = Layout.of(launch.config, 1)
-        private = bytearray(layout.size)
-        layout.write(memoryview(private))
-        counters = Counters(private, layout, 0)
-    counters.start(os.getpid(), ROLE, launch.number, launch.generation, time.monotonic())
-    return counters
-
-
-async def _report_failure(launch: Launch, text: str) -> None:
-    if CONTROL in launch.fds:
-        control = ControlChannel.from_fd(launch.fds[CONTROL])
-        await control.send({"op": "failed", "text": text})
-        control.close()
-
-
 async def _main(world: World) -> None:
     launch = world.launch
-    control = ControlChannel.from_fd(launch.fds[CONTROL]) if CONTROL in launch.fds else None
+    control = open_control(launch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.outlets.drain)
         nursery.start_soon(_heartbeat, world)
+        for change in launch.changes:
+            COMMANDS.answer(world, change)
         if control is not None:
-            nursery.start_soon(_obey, world, control)
+            nursery.start_soon(obey, world, control, COMMANDS)
             nursery.start_soon(_tell, world, control)
             if not await control.send({"op": "ready"}):
                 world.pump.stop()  # the master died before anybody could know of us
@@ -98,16 +78,3 @@ async def _heartbeat(world: World) -> None:
             turns = 0
             world.every_second()
         await trio.sleep(BEAT_S / WATCHES_PER_BEAT)
-
-
-async def _obey(world: World, control: ControlChannel) -> None:
-    """The master's words. At the end of the channel the master is dead: go on serving."""
-    while (message := await control.receive()) is not None:
-        if message["op"] == "stop":
-            if message.get("soft"):
-                world.soft_stop()
-            else:
-                world.pump.stop()
-                return
-        elif message["op"] == "command":
-            await control.send({"op": "reply", "id": message["id"], "text": commands.answer(world, message["line"])})

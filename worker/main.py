@@ -9,7 +9,6 @@ master, write the heartbeat, empty log backlogs.
 from __future__ import annotations
 
 import gc
-import mmap
 import os
 import socket
 import time
@@ -18,17 +17,15 @@ import trio
 
 from common.errors import UsherError
 from common.model import AddressKind
-from common.observe.counters import Counters
-from common.observe.layout import Layout
 from common.process import privileges
-from common.process.control_channel import ControlChannel
-from common.process.launch import CONTROL, COUNTERS, Launch, abns_channel_fd, channel_fd
+from common.process.launch import Launch, abns_channel_fd, channel_fd
+from common.process.tier import obey, open_control, open_counters, report_failure
+from worker.commands import COMMANDS
 from worker.receive import accept_channels, accept_clients
 from worker.world import World
 
 HEARTBEAT_S = 0.25
 COLLECT_AFTER = 20_000  # container objects more than freed before the collector looks at the young
-ROLE = 2  # in the heartbeat: 1 dispatcher, 2 worker
 _ABSTRACT = (AddressKind.ABNS, AddressKind.ABNSZ)
 
 
@@ -39,7 +36,7 @@ def run(launch: Launch) -> int:
         # Last: certificates, files and names above may be for root's eyes only.
         privileges.drop(privileges.identity(launch.config.globals))
     except UsherError as error:
-        trio.run(_report_failure, launch, str(error))
+        trio.run(report_failure, launch, str(error))
         return 1
     world.trust(os.getuid())
     # What is there now stays: the collector need not look at it again, and sessions make few cycles.
@@ -50,33 +47,17 @@ def run(launch: Launch) -> int:
     return 0
 
 
-def open_counters(launch: Launch) -> Counters:
-    """This process's row of the shared counters (of a mapping of its own, when nobody shares one)."""
-    fd = launch.fds.get(COUNTERS)
-    if fd is None:
-        layout = Layout.of(launch.config, 1)
-        private = bytearray(layout.size)
-        layout.write(memoryview(private))
-        return Counters(private, layout, 0)
-    shared = memoryview(mmap.mmap(fd, 0))
-    counters = Counters(shared, Layout.read(shared), launch.row)
-    counters.start(os.getpid(), ROLE, launch.number, launch.generation, time.monotonic())
-    return counters
-
-
-async def _report_failure(launch: Launch, text: str) -> None:
-    await ControlChannel.from_fd(launch.fds[CONTROL]).send({"op": "failed", "text": text})
-
-
 async def _main(world: World) -> None:
     launch = world.launch
-    control = ControlChannel.from_fd(launch.fds[CONTROL]) if CONTROL in launch.fds else None
+    control = open_control(launch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.outlets.drain)
         nursery.start_soon(_heartbeat, world)
+        for change in launch.changes:
+            COMMANDS.answer(world, change)
         _listen(world)
         if control is not None:
-            nursery.start_soon(_obey, world, control)
+            nursery.start_soon(obey, world, control, COMMANDS)
             if not await control.send({"op": "ready"}):
                 world.pump.stop()  # the master died before anybody could know of us
         await world.pump.run()
@@ -115,16 +96,3 @@ async def _heartbeat(world: World) -> None:
         if beats % 4 == 0:
             world.every_second()
         await trio.sleep(HEARTBEAT_S)
-
-
-async def _obey(world: World, control: ControlChannel) -> None:
-    """The master's words. At the end of the channel the master is dead: go on serving."""
-    while (message := await control.receive()) is not None:
-        if message["op"] == "stop":
-            if message.get("soft"):
-                world.soft_stop()
-            else:
-                world.pump.stop()
-                return
-        elif message["op"] == "command":
-            await control.send({"op": "reply", "id": message["id"], "text": "Unknown command.\n"})

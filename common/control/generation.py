@@ -22,6 +22,7 @@ from common.errors import UsherError
 from common.model import AddressKind, Config
 from common.net.listener import open_channel
 from common.observe.counters import Counters
+from common.observe.journal import Journal
 from common.process import launch as names
 from common.process import shared_counters
 from common.process.launch import DISPATCHER, WORKER, Launch
@@ -63,12 +64,16 @@ class Generation:
 
     Make it (sockets open, OSError or ListenError if they cannot), `start` it, stop it, `close` it."""
 
-    __slots__ = ("_channels", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names", "counters", "members", "number")
+    __slots__ = (
+        *("_channels", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names"),
+        *("counters", "journal", "members", "number"),
+    )
 
     def __init__(self, blueprint: Blueprint, number: int, listeners: Listeners, earlier: Counters | None = None) -> None:
         self.blueprint = blueprint
         self.number = number
         self.members: list[Member] = []
+        self.journal = Journal()
         self._listeners = listeners
         self.channel_names = _channel_names(blueprint, number)
         self.bound: Bound = listeners.open(blueprint.config, blueprint.plan, reuseport=blueprint.reuseport)
@@ -89,7 +94,7 @@ class Generation:
         """Start all members in that nursery, and wait until every one is ready. Raises StartError; then they are to be stopped."""
         for index, process in enumerate(self.blueprint.plan.processes):
             launch = self._launch(process, index, started_at_s)
-            self.members.append(Member(self.blueprint.entries[process.role], launch, self._fds(process), spawner, console))
+            self.members.append(Member(self.blueprint.entries[process.role], launch, self._fds(process), spawner, console, self.journal))
             nursery.start_soon(self.members[-1].live)
         for member in self.members:
             await member.started.wait()

@@ -10,12 +10,14 @@ Facts.
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from enum import Enum
 from itertools import count
 
 import trio
 
 from common.control.console import Console
+from common.observe.journal import Journal
 from common.process.children import Ended
 from common.process.control_channel import ControlChannel
 from common.process.launch import CONTROL, Launch
@@ -43,10 +45,11 @@ class State(Enum):
 class _Life:
     """One process of a member, from its start to its end."""
 
-    __slots__ = ("control", "listened", "process", "ready", "replies", "spawning", "words")
+    __slots__ = ("changes", "control", "listened", "process", "ready", "replies", "spawning", "words")
 
-    def __init__(self, control: ControlChannel) -> None:
+    def __init__(self, control: ControlChannel, changes: int) -> None:
         self.control = control
+        self.changes = changes  # number in the journal of the last change that it was started with
         self.spawning = trio.CancelScope()
         self.process: Spawned | None = None
         self.ready = trio.Event()
@@ -57,16 +60,17 @@ class _Life:
 
 class Member:
     """launch: what each of its processes is told. fds: what it is given, beside its end of a control channel.
+    journal: what operators have changed, which each of its processes is told too.
 
     started is set when the first start came to an end: `ready` tells which.
     """
 
     __slots__ = (
-        *("_console", "_entry", "_ids", "_life", "_soft", "_spawner", "_stop"),
+        *("_console", "_entry", "_ids", "_journal", "_life", "_soft", "_spawner", "_stop"),
         *("fds", "launch", "over", "ready", "reason", "restarts", "started", "state"),
     )
 
-    def __init__(self, entry: str, launch: Launch, fds: dict[str, int], spawner: Spawner, console: Console) -> None:
+    def __init__(self, entry: str, launch: Launch, fds: dict[str, int], spawner: Spawner, console: Console, journal: Journal) -> None:
         self.launch = launch
         self.fds = fds
         self.restarts = Restarts()
@@ -78,6 +82,7 @@ class Member:
         self._entry = entry
         self._spawner = spawner
         self._console = console
+        self._journal = journal
         self._life: _Life | None = None
         self._stop = trio.Event()
         self._soft = False
@@ -116,9 +121,10 @@ class Member:
         life: _Life | None = None
         try:
             ours, theirs = ControlChannel.pair()
-            life = self._life = _Life(ours)
+            life = self._life = _Life(ours, self._journal.number)
+            launch = replace(self.launch, changes=self._journal.since())
             with theirs, life.spawning:
-                life.process = await self._spawner.spawn(self._entry, self.launch, {**self.fds, CONTROL: theirs.fileno()})
+                life.process = await self._spawner.spawn(self._entry, launch, {**self.fds, CONTROL: theirs.fileno()})
             if life.process is None:
                 return Ended(None)  # stopped before it started
             async with trio.open_nursery() as nursery:
@@ -142,8 +148,17 @@ class Member:
 
     async def _listen(self, life: _Life) -> None:
         while (message := await life.control.receive()) is not None:
+            if message["op"] == "ready":
+                await self._catch_up(life)
             self._hear(life, message)
         life.listened.set()
+
+    async def _catch_up(self, life: _Life) -> None:
+        """What was changed between its start and now, when nobody asks it yet."""
+        while changes := self._journal.since(life.changes):
+            life.changes = self._journal.number
+            for line in changes:
+                await life.control.send({"op": "command", "id": 0, "line": line})
 
     def _hear(self, life: _Life, message: Message) -> None:
         match message["op"]:

@@ -21,9 +21,11 @@ from common.control.version import version
 from common.errors import ConfigError
 from common.model import Config, LogTarget
 from common.net.logs import Logger, Outlets
+from common.observe.command_line import split_words
 from common.observe.commands import CommandInfo, Where
 from common.observe.counters import Counters
 from common.observe.info import ProcessFacts
+from common.observe.journal import Journal, JournalFull
 from common.observe.log_line import LEVELS
 from common.observe.merging import Reply, merge
 from common.observe.server_changes import ServerChanges
@@ -62,6 +64,8 @@ class Member(Protocol):
 
 
 class Generation(Counted, Protocol):
+    journal: Journal
+
     @property
     def members(self) -> Sequence[Member]: ...
 
@@ -176,6 +180,12 @@ class Plane:
     async def ask(self, info: CommandInfo, line: str, only: Member | None = None) -> str:
         """The answer of the processes that the command is for, or of one, as one text."""
         members = [only] if only is not None else self._asked(info.where)
+        if info.lasting and only is None:
+            words = tuple(split_words(line.partition("\n")[0]))
+            try:
+                self._serving.journal.record(line, words[: info.target] if info.target else None)
+            except JournalFull:
+                return "Too many changes since the last reload; write them to the files and reload.\n"
         replies: dict[int, Reply] = {}
 
         async def one(place: int, member: Member) -> None:
@@ -196,8 +206,9 @@ class Plane:
 
     def _asked(self, where: Where) -> list[Member]:
         """Processes of all generations, for those that drain have sessions too; only the current ones hold maps and tables."""
-        if where is Where.WORKERS:
-            return [member for member in self.members if member.launch.role == "worker" and member.pid]
+        if where in (Where.WORKERS, Where.DISPATCHERS):
+            role = "worker" if where is Where.WORKERS else "dispatcher"
+            return [member for member in self.members if member.launch.role == role and member.pid]
         return [member for generation in self.master.generations for member in generation.members if member.pid]
 
     # --- what is said ---------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class Where(Enum):
     SESSION = "the session itself"
     MASTER = "the master"
     WORKERS = "every worker"
+    DISPATCHERS = "every dispatcher"
     EVERYONE = "every dispatcher and worker"
     MASTER_FIRST = "the master, then every dispatcher and worker is told"
 
@@ -49,7 +50,11 @@ class Merge(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CommandInfo:
-    """words: what a line begins with. usage, doc: for help. experimental: a mode that it needs. hidden: not in help."""
+    """words: what a line begins with. usage, doc: for help. experimental: a mode that it needs. hidden: not in help.
+
+    lasting: it changes what processes hold, and is told to those that start later too (common/observe/journal.py). With a number
+    in `target`, as many words at the beginning of the line name what it overwrites as a whole.
+    """
 
     words: tuple[str, ...]
     usage: str
@@ -59,6 +64,8 @@ class CommandInfo:
     merge: Merge = Merge.FIRST
     experimental: bool = False
     hidden: bool = False
+    lasting: bool = False
+    target: int = 0
 
     @property
     def name(self) -> str:
@@ -70,7 +77,14 @@ class CommandInfo:
 
 
 def _info(
-    usage: str, doc: str, *settings: Level | Where | Merge, words: str = "", experimental: bool = False, hidden: bool = False
+    usage: str,
+    doc: str,
+    *settings: Level | Where | Merge,
+    words: str = "",
+    experimental: bool = False,
+    hidden: bool = False,
+    lasting: bool = False,
+    target: int = 0,
 ) -> CommandInfo:
     """words: what the line begins with, where the usage's plain words are not it."""
     plain = []
@@ -79,24 +93,26 @@ def _info(
             break
         plain.append(word)
     chosen: dict[str, Level | Where | Merge] = {type(setting).__name__.lower(): setting for setting in settings}
-    return CommandInfo(tuple(words.split() or plain), usage, doc, **chosen, experimental=experimental, hidden=hidden)  # type: ignore[arg-type]
+    flags = {"experimental": experimental, "hidden": hidden, "lasting": lasting, "target": target}
+    return CommandInfo(tuple(words.split() or plain), usage, doc, **chosen, **flags)  # type: ignore[arg-type]
 
 
 _OPERATOR, _ADMIN = Level.OPERATOR, Level.ADMIN
-_SESSION, _WORKERS, _EVERYONE, _MASTER_FIRST = Where.SESSION, Where.WORKERS, Where.EVERYONE, Where.MASTER_FIRST
+_SESSION, _WORKERS, _DISPATCHERS, _EVERYONE = Where.SESSION, Where.WORKERS, Where.DISPATCHERS, Where.EVERYONE
+_MASTER_FIRST = Where.MASTER_FIRST
 
 COMMANDS: Final = (
-    _info("add acl [@<ver>] <acl> <pattern>", "add a pattern to an acl", _OPERATOR, _WORKERS),
-    _info("add map [@<ver>] <map> <key> <val>", "add an entry to a map (or a payload of entries)", _OPERATOR, _WORKERS),
+    _info("add acl [@<ver>] <acl> <pattern>", "add a pattern to an acl", _OPERATOR, _WORKERS, lasting=True),
+    _info("add map [@<ver>] <map> <key> <val>", "add an entry to a map (or a payload of entries)", _OPERATOR, _WORKERS, lasting=True),
     _info("add server <bk>/<srv> <addr> [opts]*", "make a new server, in maintenance", _ADMIN, _MASTER_FIRST),
-    _info("clear acl [@<ver>] <acl>", "remove all patterns of an acl", _OPERATOR, _WORKERS),
+    _info("clear acl [@<ver>] <acl>", "remove all patterns of an acl", _OPERATOR, _WORKERS, lasting=True),
     _info("clear counters [all]", "forget the maxima (or all counters)", _OPERATOR),
-    _info("clear map [@<ver>] <map>", "remove all entries of a map", _OPERATOR, _WORKERS),
+    _info("clear map [@<ver>] <map>", "remove all entries of a map", _OPERATOR, _WORKERS, lasting=True),
     _info("clear table <table> [<filter>]*", "remove entries of a table (filter: data/key)", _OPERATOR, _WORKERS),
-    _info("commit acl @<ver> <acl>", "make a prepared version of an acl the current one", _OPERATOR, _WORKERS),
-    _info("commit map @<ver> <map>", "make a prepared version of a map the current one", _OPERATOR, _WORKERS),
-    _info("del acl <acl> [<key>|#<ref>]", "remove patterns of an acl", _OPERATOR, _WORKERS),
-    _info("del map <map> [<key>|#<ref>]", "remove entries of a map", _OPERATOR, _WORKERS),
+    _info("commit acl @<ver> <acl>", "make a prepared version of an acl the current one", _OPERATOR, _WORKERS, lasting=True),
+    _info("commit map @<ver> <map>", "make a prepared version of a map the current one", _OPERATOR, _WORKERS, lasting=True),
+    _info("del acl <acl> [<key>|#<ref>]", "remove patterns of an acl", _OPERATOR, _WORKERS, lasting=True),
+    _info("del map <map> [<key>|#<ref>]", "remove entries of a map", _OPERATOR, _WORKERS, lasting=True),
     _info("del server <bk>/<srv>", "remove a server that is in maintenance", _ADMIN, _MASTER_FIRST),
     _info("disable agent <bk>/<srv>", "stop agent checks of a server", _ADMIN),
     _info("disable frontend <frontend>", "stop accepting on a frontend", _ADMIN, _MASTER_FIRST),
@@ -116,10 +132,10 @@ COMMANDS: Final = (
     _info("get weight <bk>/<srv>", "show the weight of a server"),
     _info("mcli-debug-mode [on|off]", "accepted for tools; the master answers everything here", _ADMIN, _SESSION, hidden=True),
     _info("operator", "lower the level of this session to operator", _OPERATOR, _SESSION),
-    _info("prepare acl <acl>", "begin a new version of an acl", _OPERATOR, _WORKERS),
-    _info("prepare map <map>", "begin a new version of a map", _OPERATOR, _WORKERS),
+    _info("prepare acl <acl>", "begin a new version of an acl", _OPERATOR, _WORKERS, lasting=True),
+    _info("prepare map <map>", "begin a new version of a map", _OPERATOR, _WORKERS, lasting=True),
     _info("reload", "load the configuration again and replace all processes", _OPERATOR),
-    _info("set map <map> [<key>|#<ref>] <value>", "change entries of a map", _OPERATOR, _WORKERS),
+    _info("set map <map> [<key>|#<ref>] <value>", "change entries of a map", _OPERATOR, _WORKERS, lasting=True, target=4),
     _info("set maxconn frontend <frontend> <value>", "change the limit of connections of a frontend", _ADMIN),
     _info("set maxconn global <value>", "change the limit of connections of the service", _ADMIN),
     _info("set maxconn server <bk>/<srv> <value>", "change the limit of connections of a server", _ADMIN),
@@ -128,7 +144,7 @@ COMMANDS: Final = (
     _info("set severity-output [none|number|string]", "show levels of importance before answers", _SESSION),
     _info("set table <table> key <k> [data.* <v>]*", "make or change an entry of a table", _OPERATOR, _WORKERS),
     _info("set timeout cli <delay>", "change how long this session may be silent", _SESSION, words="set timeout"),
-    _info("set var <name> <expression>", "set a variable of the process", _ADMIN, _WORKERS, experimental=True),
+    _info("set var <name> <expression>", "set a variable of the process", _ADMIN, _WORKERS, experimental=True, lasting=True, target=3),
     _info("set weight <bk>/<srv> <weight>", "change the weight of a server (also: set server)", _ADMIN),
     _info("show acl [[@<ver>] <acl>]", "list the acls or the patterns of one", _WORKERS),
     _info("show activity", "show what the processes are doing", _WORKERS, Merge.NUMBERS),
@@ -136,6 +152,7 @@ COMMANDS: Final = (
     _info("show cache", "show the caches and what is in them", _ADMIN, _WORKERS, Merge.TITLED),
     _info("show cli level", "show the level of this session", _SESSION),
     _info("show cli sockets", "list the sockets for operators"),
+    _info("show dispatch", "show what each dispatcher holds of its workers", _DISPATCHERS, Merge.TITLED),
     _info("show env [var]", "show environment variables", _OPERATOR),
     _info("show errors [<px>] [request|response]", "show the last messages that broke the protocol", _OPERATOR, _WORKERS, Merge.ERRORS),
     _info("show fd [num]", "list the descriptors of each process", _OPERATOR, _EVERYONE, Merge.TITLED),

@@ -5,7 +5,8 @@ From the child:  {"op": "ready"}                                   its sockets a
                  {"op": "log", "level": …, "text": …}              a line for the master to log
                  {"op": "reply", "id": …, "text": …}               answer to a command
 From the master: {"op": "stop", "soft": …}                         stop: soft after the last session, hard at once
-                 {"op": "command", "id": …, "line": …}             a line from the operator socket
+                 {"op": "command", "id": …, "line": …}             a line from the operator socket, and its payload after a line
+                                                                   feed; id 0: nobody waits for the answer
 
 The end of the channel means to the master that the child is dying, and to the child that the master is dead: then it
 goes on serving. Only a child that cannot even say "ready" leaves: nobody waits for it.

@@ -53,6 +53,7 @@ class Launch:
     started_at_s: when the master started, in seconds of the wall clock.
     environment: as the configuration left it (setenv and the like); empty = as it is.
     memory_bytes_max: this process's part of `-m`; 0 = no limit.
+    changes: what operators have changed since this generation began (maps, certificates), as commands, before this process was started.
     """
 
     config: Config
@@ -69,6 +70,7 @@ class Launch:
     started_at_s: float = 0.0
     environment: dict[str, str] = field(default_factory=dict)
     memory_bytes_max: int = 0
+    changes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

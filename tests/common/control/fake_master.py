@@ -10,6 +10,7 @@ from common.control.console import Console
 from common.control.operator_plane import Plane
 from common.model import Config
 from common.observe.counters import Counters
+from common.observe.journal import Journal
 from common.observe.layout import Layout
 from tests.common.observe.configurations import farm
 
@@ -50,6 +51,7 @@ class FakeGeneration:
     number: int
     counters: Counters | None
     members: list[FakeMember]
+    journal: Journal = field(default_factory=Journal)
 
 
 @dataclass

@@ -14,6 +14,7 @@ import trio.testing
 from common.control.console import Console
 from common.control.member import Member, State
 from common.model import Config
+from common.observe.journal import Journal
 from common.process import zygote
 from common.process.launch import Launch
 from common.process.spawner import Spawner
@@ -30,7 +31,7 @@ async def member(entry: str = "run") -> AsyncIterator[tuple[Member, list[str]]]:
     console.also = lambda _level, text: said.append(text)
     channel, pid = zygote.start_by_exec()  # a child that runs trio cannot be forked from here, inside of trio
     spawner = Spawner(channel, pid, [PROGRAM], said.append)
-    made = Member(f"{PROGRAM}:{entry}", Launch(Config(), "worker", 1, 1, os.getpid()), {}, spawner, console)
+    made = Member(f"{PROGRAM}:{entry}", Launch(Config(), "worker", 1, 1, os.getpid()), {}, spawner, console, Journal())
     with trio.fail_after(DEADLINE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(spawner.run)
