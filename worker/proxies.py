@@ -19,6 +19,7 @@ from common.balance.make import make
 from common.balance.redispatch import redispatch_interval
 from common.net.pump import Strand
 from common.observe import fields as f
+from common.observe.reasons import index_of
 from common.units import first_set
 from worker.forwarded import Adder, adders, adds_fields
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
@@ -40,6 +41,7 @@ class Frontend:
     """A proxy's client side."""
 
     __slots__ = (
+        "_reasons",
         "client_fin_s",
         "client_s",
         "closes_client",
@@ -91,6 +93,7 @@ class Frontend:
         self.make_unique_id = rules.unique_id
         self.connections = 0
         self.tally = world.tallies.of(world.counters.frontend(index), self._derive)
+        self._reasons = world.counters.reasons(index)
         self.listeners = {bind.id: world.tallies.of(world.counters.listener(bind.id)) for bind in proxy.binds}
 
     # --- counting ------------------------------------------------------------------------------------------------
@@ -133,6 +136,10 @@ class Frontend:
         elif cause == b"P":
             self.tally.words[f.DREQ] += 1
         tally.touch()
+
+    def count_reason(self, slug: str) -> None:
+        """Why an exchange or a connection ended early, or was answered here (common/observe/reasons.py)."""
+        self._reasons[index_of(slug)] += 1
 
     def count_unread(self, exchange: Exchange) -> None:
         self.tally.words[f.EREQ] += 1

@@ -21,6 +21,7 @@ from common.wire.proxy_header import ProxyHeader
 from worker import decide, tunnel
 from worker.exchange import Exchange
 from worker.http.head import Request
+from worker.outcome import log_unread, refuse_unread
 from worker.receive import Seat, real_addresses
 from worker.tls import TlsError
 
@@ -181,6 +182,7 @@ class Session:
         """Log a connection that ends before it asked for anything."""
         exchange = Exchange(self, None, self.accepted_at)
         exchange.slug = reason
+        self.proxy.count_reason(reason)
         self.proxy.log.refusal(self, exchange, message)
         return False
 
@@ -227,7 +229,7 @@ class Session:
                     return None
                 if not received:
                     if not self.requests and not frontend.dont_log_null:
-                        Exchange(self, None, exchange_start).log_unread(b"CR", 400, 0)
+                        log_unread(Exchange(self, None, exchange_start), b"CR", 400, 0)
                     return None
                 if not self.requests and self.seat is not None:
                     self.seat.taken()
@@ -278,7 +280,7 @@ class Session:
         """Tell the client what is wrong with a request that could not be read, log it, close."""
         exchange = self.exchange = Exchange(self, None, start)
         exchange.client_buffer = received
-        await exchange.refuse_unread(status, termination, slug)
+        await refuse_unread(exchange, status, termination, slug)
 
     def stop_soon(self) -> None:
         """The process is to end after its last session: an idle client connection ends now, a busy one after its exchange."""

@@ -15,6 +15,7 @@ from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.cut import Cut
 from worker.http.head import Response
 from worker.http.rewrite import response_head
+from worker.outcome import account_end
 from worker.steps import Step
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ async def serve(session: Session) -> bytes | None:
     finally:
         if not switched:
             drop(exchange)
-            exchange.account_end()
+            account_end(exchange)
     return None
 
 

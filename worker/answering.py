@@ -1,0 +1,158 @@
+"""The answer: a server's response goes to the client, as it comes.
+
+`pass_on_whole` is the usual case and waits for nothing; `pass_on` forwards what comes piece by piece; `pass_on_unusual` is for responses
+that rules look at, and for those that end HTTP on the connection.
+
+Source: RFC 9112 sections 6, 7 and 9.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from common.errors import WireError
+from common.net.relay import Flow
+from worker import decide, tunnel
+from worker.body import Body, response_body
+from worker.connect import ServerConnection
+from worker.cut import Cut
+from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
+from worker.http.head import Response
+from worker.http.rewrite import body_to_client, response_head
+from worker.outcome import reply
+from worker.steps import Step
+
+if TYPE_CHECKING:
+    from worker.exchange import Exchange
+
+_DATA = Step.DATA  # looking an enum's member up in its class costs 45 ns
+_LENGTH, _TUNNEL = BodyKind.LENGTH, BodyKind.TUNNEL
+
+
+def log_early(exchange: Exchange, response: Response) -> None:
+    """`option logasap`: the line is written when the response's head is known."""
+    exchange.response_head = response
+    exchange.server_status = exchange.status = response.status
+    exchange.bytes_out = len(response.raw)
+    exchange.logged_early = True
+    exchange.frontend.log.exchange(exchange)
+
+
+def pass_on_whole(exchange: Exchange, connection: ServerConnection, response: Response, rest: bytes) -> bool | None:
+    """The usual case in one call: the whole response is here and the client takes it. None: it is not."""
+    request = exchange.head
+    assert request is not None
+    plan = response.body
+    if plan is not NO_BODY and (plan.kind is not _LENGTH or len(rest) < plan.length):
+        return None
+    exchange.response_head = response
+    exchange.server_status = exchange.status = response.status
+    keep = exchange.may_keep(request)
+    if exchange.response_editor is not None and exchange.response_editor.closes:
+        keep = False
+    data = response_head(exchange.response_editor or response, request.version, keep)
+    leftover = b""
+    if plan is NO_BODY:
+        leftover = rest
+    elif len(rest) == plan.length:
+        data += rest
+    else:
+        leftover = rest[plan.length :]
+        data += rest[: plan.length]
+    exchange.response_started = True
+    exchange.step = _DATA
+    exchange.bytes_out = sent = exchange.stream.send_now(data)
+    exchange.return_connection(connection, response, leftover)
+    if sent != len(data):
+        exchange.unsent = memoryview(data)[sent:]
+        return None
+    return keep
+
+
+async def pass_on(exchange: Exchange, connection: ServerConnection, response: Response, rest: bytes) -> bool:
+    """Forward the response as it comes. True: the client's connection may go on."""
+    request, backend = exchange.head, exchange.routed
+    assert request is not None and backend is not None
+    keep = exchange.may_keep(request)
+    if exchange.unsent:
+        await exchange.stream.send(exchange.unsent, exchange.world.pump.now + exchange.client_s)
+        exchange.bytes_out += len(exchange.unsent)
+        return keep
+    exchange.response_head = response
+    exchange.server_status = exchange.status = response.status
+    plan = response.body
+    out = body_to_client(plan, request.version)
+    if out is CLOSE_BODY or (exchange.response_editor is not None and exchange.response_editor.closes):
+        keep = False
+    exchange.response_started = True
+    exchange.step = _DATA
+    body = response_body(connection.stream, exchange.stream, plan, out, splice=backend.splice_response)
+    head = response_head(exchange.response_editor or response, request.version, keep)
+    leftover = await _pass_body(exchange, body, head, rest)
+    exchange.return_connection(connection, response, leftover)
+    return keep
+
+
+async def pass_on_unusual(exchange: Exchange, connection: ServerConnection, response: Response, rest: bytes) -> bool:
+    """A response that rules look at, or that ends HTTP on this connection."""
+    assert exchange.routed is not None
+    exchange.response_head = response
+    exchange.server_status = exchange.status = response.status
+    if exchange.routed.response_active or exchange.frontend.response_active:
+        exchange.response_buffer = rest
+        answer = await decide.response(exchange, exchange.routed)
+        if answer is not None:
+            exchange.drop_connection()
+            return await reply(exchange, answer)
+        rest = exchange.response_buffer
+        exchange.status = (exchange.response_editor or response).status
+    if response.body.kind is _TUNNEL:
+        return await tunnel.upgrade(exchange, connection, response, rest)
+    keep = pass_on_whole(exchange, connection, response, rest)
+    return keep if keep is not None else await pass_on(exchange, connection, response, rest)
+
+
+async def _pass_body(exchange: Exchange, body: Body, head: bytes, rest: bytes) -> bytes:
+    """Forward a body that has not come whole; what was received behind it. Raises Cut, DeadlinePassed, OSError."""
+    upload = exchange.unfinished
+    exchange.body = body
+    try:
+        body.begin(head, rest)
+        while True:
+            body.step()
+            if upload is not None and not upload.done:
+                upload.step()
+            if body.done:
+                break
+            await _wait_for_body(exchange, body, upload)
+    except WireError as error:
+        raise Cut(b"SD", 0, error.slug) from None
+    except OSError:
+        if body.failed is body.source:
+            raise Cut(b"SD", 0, "server_connection_lost_in_body") from None
+        if upload is not None and upload.failed is upload.target:
+            exchange.unfinished = upload = None
+        raise
+    finally:
+        body.close()
+        exchange.bytes_out = body.moved
+        exchange.spliced_out = body.spliced
+    if not body.complete:
+        raise Cut(b"SD", 0, "server_closed_in_body")
+    return body.leftover
+
+
+async def _wait_for_body(exchange: Exchange, body: Body, upload: Flow | None) -> None:
+    pump = exchange.world.pump
+    if body.waiting:
+        if upload is None or upload.done:
+            await exchange.stream.writable(pump.now + exchange.client_s)
+        else:
+            await pump.wait_any((), (exchange.stream,), pump.now + exchange.client_s)
+    elif not body.source.drained:
+        await pump.pause()
+    elif upload is None or upload.done:
+        await body.source.readable(pump.now + exchange.server_s)
+    else:
+        readers = (body.source,) if upload.waiting else (body.source, upload.source)
+        await pump.wait_any(readers, (upload.target,) if upload.waiting else (), pump.now + exchange.server_s)
