@@ -15,14 +15,17 @@ Source: unix(7); docs/architecture.md section 2; the frames are in common/wire/h
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from common.errors import WireError
-from common.net.fdpass import Given, peer_credentials
+from common.net.claim_page import make_page
+from common.net.fdpass import Given, peer_credentials, send_descriptor
 from common.net.pump import DeadlinePassed, Pump
+from common.wire.claims import GiversCells
 from common.wire.handover import (
     MESSAGE_BYTES_MAX,
     Drain,
@@ -34,6 +37,7 @@ from common.wire.handover import (
     Refused,
     Taken,
     decode_report,
+    encode_page,
 )
 from dispatcher.level import Level
 
@@ -78,7 +82,7 @@ class Owner(Protocol):
 class Channel:
     """where: how log lines call the worker. name: the kernel's name of its channel."""
 
-    __slots__ = ("_greeted", "_greeted_at", "_owner", "_refused_uid", "_seat", "_sock", "_waits_for_room", "name", "where")
+    __slots__ = ("_greeted", "_greeted_at", "_owner", "_refused_uid", "_seat", "_sock", "_waits_for_room", "cells", "name", "where")
 
     def __init__(self, owner: Owner, seat: Seat, name: bytes, where: str) -> None:
         self._owner = owner
@@ -86,6 +90,7 @@ class Channel:
         self.name = name
         self.where = where
         self._sock: socket.socket | None = None
+        self.cells: GiversCells | None = None  # of the worker that has greeted here last
         self._greeted = False
         self._greeted_at = 0.0
         self._waits_for_room = False
@@ -154,6 +159,19 @@ class Channel:
             sock.close()
             return None
         self._refused_uid = -1
+        try:
+            fd, page = make_page()
+            try:
+                given = send_descriptor(sock, encode_page(), fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self._owner.log("emerg", f"channel to {self.where}: {error.strerror}")
+            given = Given.GONE
+        if given is not Given.SENT:
+            sock.close()
+            return None
+        self.cells = GiversCells(page)
         return Level(self._owner.pump, sock)
 
     # --- hearing -------------------------------------------------------------------------------------------------
@@ -163,24 +181,43 @@ class Channel:
         sock = self._sock = level.sock
         while True:
             await level.event()
+            if not self._read(sock):
+                return
+
+    def catch_up(self) -> None:
+        """Hear all that the worker has reported so far. What ends a channel is left to the strand, which finds it too."""
+        sock = self._sock
+        while sock is not None and self._sock is sock:
             try:
-                message = sock.recv(MESSAGE_BYTES_MAX + 1)
-            except (BlockingIOError, ConnectionResetError):
-                continue  # a reset is told once; what was reported before it comes now
-            except OSError as error:
-                self._owner.log("warning", f"channel to {self.where} failed: {error.strerror}")
+                if not sock.recv(1, socket.MSG_PEEK):
+                    return
+            except OSError:
                 return
-            if not message:
+            if not self._read(sock):
+                _shut_down(sock)
                 return
-            greeted = self._greeted
-            try:
-                for frame in decode_report(message):
-                    self._hear(frame)
-                if not greeted:
-                    self._seat.settled()
-            except WireError as error:
-                self._owner.log("alert", f"channel to {self.where} dropped, reason: {error.slug} (report of {len(message)} bytes)")
-                return
+
+    def _read(self, sock: socket.socket) -> bool:
+        """One report. False: the channel is over."""
+        try:
+            message = sock.recv(MESSAGE_BYTES_MAX + 1)
+        except (BlockingIOError, ConnectionResetError):
+            return True  # a reset is told once; what was reported before it comes now
+        except OSError as error:
+            self._owner.log("warning", f"channel to {self.where} failed: {error.strerror}")
+            return False
+        if not message:
+            return False
+        greeted = self._greeted
+        try:
+            for frame in decode_report(message):
+                self._hear(frame)
+            if not greeted:
+                self._seat.settled()
+        except WireError as error:
+            self._owner.log("alert", f"channel to {self.where} dropped, reason: {error.slug} (report of {len(message)} bytes)")
+            return False
+        return True
 
     def _hear(self, frame: Frame) -> None:
         """One report. Raises WireError for what does not belong here."""

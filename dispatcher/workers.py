@@ -21,6 +21,7 @@ from typing import Protocol
 
 from common.net.fdpass import Given
 from common.net.pump import Pump, Strand
+from common.wire.claims import GiversCells
 from common.wire.handover import BIND_OF_CHANNEL, GiveFlag, encode_give
 from dispatcher.gates import Gates
 from dispatcher.policy.heartbeat import Heartbeats
@@ -51,10 +52,10 @@ class Owner(Protocol):
 class Client:
     """One accepted connection that is not taken yet. header: its PROXY v2 header. source: packed, for `balance source`.
 
-    flags: GiveFlag. held_at: since when nobody takes it, in pump time.
+    flags: GiveFlag. held_at: since when nobody takes it, in pump time. cell: of the worker that it waits at (common/wire/claims.py).
     """
 
-    __slots__ = ("fd", "flags", "header", "held_at", "listener", "source")
+    __slots__ = ("cell", "cells", "fd", "flags", "header", "held_at", "listener", "source")
 
     def __init__(self, fd: int, listener: int, header: bytes, source: bytes) -> None:
         self.fd = fd
@@ -63,6 +64,8 @@ class Client:
         self.source = source
         self.flags = 0
         self.held_at = inf
+        self.cells: GiversCells | None = None
+        self.cell = -1
 
 
 class Farm:
@@ -136,13 +139,22 @@ class Farm:
                 return False
             number = slots.give(slot, listener)
             channel = self.seats[slot.index].channel
-            given = channel.give(encode_give(number, self._bind_words[listener], client.header, client.flags), client.fd)
+            cells = channel.cells
+            assert cells is not None
+            cell = cells.lease()
+            if cell < 0:
+                given = Given.FULL
+            else:
+                given = channel.give(encode_give(number, self._bind_words[listener], cell, client.header, client.flags), client.fd)
             if given is Given.SENT:
+                client.cells, client.cell = cells, cell
                 self.waiting[number] = client
                 self.given += 1
                 if self.tally is not None:
                     self.tally.seated(slot.index)
                 return True
+            if cell >= 0:
+                cells.free(cell)
             slots.take_back(slot, number)
             slots.blocked(slot)
             if given is Given.FULL:
@@ -199,7 +211,10 @@ class Farm:
         """These were taken, or are over: our copies of their descriptors are of no more use."""
         pop = self.waiting.pop
         for number in numbers:
-            os.close(pop(number).fd)
+            client = pop(number)
+            os.close(client.fd)
+            assert client.cells is not None
+            client.cells.free(client.cell)
         if not self.waiting:
             self._owner.is_idle()
 

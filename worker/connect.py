@@ -83,12 +83,10 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
 
     Goes on from what `lease_now` chose. Sets the server, queue and connect times, retries. Raises ConnectFailed.
     """
-    tried = False
     while True:
         if not exchange.has_place:
             await _take_place(exchange, backend, pump)
-            if not tried:  # what another attempt at the same server takes is no time in a queue
-                exchange.queued_at = pump.now
+            exchange.queued_at = pump.now
             server = exchange.leased
             assert server is not None
             connection = server.take_idle(exchange)
@@ -128,7 +126,6 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
         if decision.action is Action.STOP:
             raise ConnectFailed(b"RC" if slug.endswith("exhausted") else decision.termination, decision.status, slug)
         exchange.retries += 1
-        tried = decision.action is not Action.OTHER
         if decision.action is Action.OTHER:
             exchange.redispatch()
             server.count_redispatch()

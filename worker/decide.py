@@ -42,10 +42,12 @@ if TYPE_CHECKING:
 
 
 def admit(session: Session, rules: CompiledRules) -> bool:
-    """Run `tcp-request connection` or `session` rules. False: the connection is refused, and nobody logs it."""
+    """Run `tcp-request connection` or `session` rules. False: the connection is refused, and nobody logs it. Raises Withdrawn."""
     found = evaluate(rules, ClientFacts(session))
     if found is None or found[1] is ALLOW:
         return True
+    if session.seat is not None:
+        session.seat.claim()
     frontend = session.proxy
     is_early = rules is frontend.rules.tcp_connection
     frontend.tally.words[f.DCON if is_early else f.DSES] += 1

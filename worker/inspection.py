@@ -61,15 +61,19 @@ async def inspect_request(exchange: Exchange, rules: Rules) -> Verdict | None:
 
 
 def _receive(exchange: Exchange, limit: int) -> bool:
-    """Add what the client has sent to the buffer; whether there was anything, the end included. Raises OSError."""
+    """Add what the client has sent to the buffer; whether there was anything, the end included. Raises Withdrawn, OSError."""
+    seat = exchange.session.seat
+    if seat is not None:
+        seat.claim()
     data = exchange.stream.recv_now(limit - len(exchange.client_buffer))
     if data is None:
+        if seat is not None:
+            seat.release()
         return False
+    if seat is not None:
+        seat.taken()
     if data:
         exchange.client_buffer += data
-        seat = exchange.session.seat
-        if seat is not None:
-            seat.taken()
     else:
         exchange.inspection_final = True
     return True

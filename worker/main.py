@@ -17,6 +17,7 @@ import trio
 
 from common.errors import UsherError
 from common.model import AddressKind
+from common.net.claim_page import join_barriers
 from common.process import privileges
 from common.process.launch import Launch, abns_channel_fd, channel_fd
 from common.process.tier import obey, open_control, open_counters, report_failure
@@ -39,6 +40,7 @@ def run(launch: Launch) -> int:
         trio.run(report_failure, launch, str(error))
         return 1
     world.trust(os.getuid())
+    join_barriers()
     # What is there now stays: the collector need not look at it again, and sessions make few cycles.
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
@@ -93,6 +95,8 @@ async def _heartbeat(world: World) -> None:
     while True:
         world.counters.beat(time.monotonic())
         beats += 1
+        for channel in list(world.channels):
+            channel.look()
         if beats % 4 == 0:
             world.every_second()
         await trio.sleep(HEARTBEAT_S)

@@ -31,7 +31,6 @@ async def reply(exchange: Exchange, answer: Answer, *, closes: bool = False) -> 
     closes: it may not, whatever the answer.
     """
     if answer.silent:
-        exchange.status, exchange.response_head = answer.status, answer.response()
         return False
     request = exchange.head
     keep = request is not None and not answer.closes and not closes and _skip_body(exchange, request) and exchange.may_keep(request)

@@ -6,7 +6,6 @@ Source: HAProxy manual 4.2 "errorfile", "errorfiles", "errorloc302", "errorloc30
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common import model
@@ -35,8 +34,7 @@ class ErrorPages:
         for status, (code, location) in proxy.error_locations.items():
             self._answers[status] = error_location(location.encode(), code)
         for status, path in proxy.error_files.items():
-            page = load_page(path, limits) if path and path != "/dev/null" else SILENT
-            self._answers[status] = replace(SILENT, status=status) if page.silent else page
+            self._answers[status] = load_page(path, limits) if path and path != "/dev/null" else SILENT
 
     def find(self, status: int, exchange: ExchangeFacts) -> Answer | None:
         """This proxy's own page for a status."""

@@ -4,6 +4,9 @@ Handover. Each dispatcher holds one SOCK_SEQPACKET channel to this worker. A mes
 it came in by, a PROXY v2 header with its addresses, and its descriptor. What goes back, gathered per turn: *taken* (we
 have read from it, so the dispatcher may close its copy and must not seat it elsewhere any more), *ended*, *refused*.
 
+A client is claimed before the first read (common/wire/claims.py), for we may have hung without knowing, and he may be served
+elsewhere by now. He is let go of then without a trace: no byte, no shutdown of what is another worker's socket, no log line.
+
 Abstract names have no file permissions, so a peer is asked who it is (SO_PEERCRED) before it is believed.
 Source: unix(7); docs/architecture.md section 2.
 """
@@ -18,11 +21,13 @@ from typing import Protocol
 
 from common.errors import WireError
 from common.model import Bind
+from common.net.claim_page import open_page
 from common.net.fdpass import close_all, peer_credentials, receive_descriptor
 from common.net.pump import DeadlinePassed, Pump
 from common.net.sockaddr import packed
 from common.net.stream import Stream
 from common.wire import handover
+from common.wire.claims import TakersCells, Withdrawn
 from common.wire.proxy_protocol import ProxyHeader
 
 ACCEPTS_PER_TURN = 64
@@ -35,7 +40,17 @@ _PEER_GONE = {errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ECONNRESET}
 class Seat(Protocol):
     """What a session tells the place that it came from."""
 
-    def taken(self) -> None: ...
+    @property
+    def is_taken(self) -> bool: ...
+    def claim(self) -> None:
+        """The client is about to be read from, or answered, or closed. Raises Withdrawn when he is not ours any more."""
+
+    def release(self) -> None:
+        """After a claim: nothing was read, nothing said."""
+
+    def taken(self) -> None:
+        """After a claim: something was."""
+
     def ended(self) -> None: ...
 
 
@@ -54,6 +69,9 @@ class Receiver(Protocol):
     orphans: set[ChannelSeat]
 
     def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None, *, introduced: bool) -> None: ...
+    def withdraw(self, seats: set[ChannelSeat]) -> None:
+        """End these sessions, which are not ours any more."""
+
     def bind_by_id(self, number: int) -> Bind | None: ...
     def connections_max(self) -> int: ...
     def is_trusted(self, uid: int) -> bool: ...
@@ -63,15 +81,29 @@ class Receiver(Protocol):
 class ChannelSeat:
     """One handed-over connection's place. The channel changes when its dispatcher dies and another one takes its sessions on."""
 
-    __slots__ = ("bind", "bind_id", "channel", "id", "is_taken", "receiver")
+    __slots__ = ("bind", "bind_id", "cell", "cells", "channel", "id", "is_taken", "receiver")
 
-    def __init__(self, receiver: Receiver, channel: Channel, number: int, bind_id: int) -> None:
+    def __init__(self, receiver: Receiver, channel: Channel, number: int, bind_id: int, cells: TakersCells, cell: int) -> None:
         self.receiver = receiver
         self.channel: Channel | None = channel
         self.bind = channel.bind  # whose name the channel has: another dispatcher on the same name may adopt the session
         self.id = number
         self.bind_id = bind_id
+        self.cells: TakersCells | None = cells  # None: its channel has ended, and it is taken or withdrawn
+        self.cell = cell
         self.is_taken = False
+
+    @property
+    def is_withdrawn(self) -> bool:
+        return not self.is_taken and (self.cells is None or self.cells.is_withdrawn(self.cell))
+
+    def claim(self) -> None:
+        if not (self.is_taken or (self.cells is not None and self.cells.claim(self.cell))):
+            raise Withdrawn
+
+    def release(self) -> None:
+        if not self.is_taken and self.cells is not None:
+            self.cells.release(self.cell)
 
     def taken(self) -> None:
         if not self.is_taken:
@@ -85,7 +117,10 @@ class ChannelSeat:
             self.receiver.orphans.discard(self)
             return
         del self.channel.seats[self.id]
-        self.channel.ended_ids.append(self.id)
+        if self.is_withdrawn:
+            self.channel.refused_ids.append(self.id)
+        else:
+            self.channel.ended_ids.append(self.id)
         self.channel.wake()
 
 
@@ -94,6 +129,7 @@ class Channel:
 
     __slots__ = (
         "bind",
+        "cells",
         "draining",
         "ended_ids",
         "open",
@@ -111,6 +147,7 @@ class Channel:
         self.stream = stream
         self.bind = bind
         self.seats: dict[int, ChannelSeat] = {}
+        self.cells: TakersCells | None = None  # until its first message has come
         self.taken_ids = handover.ids_array()
         self.ended_ids = handover.ids_array()
         self.refused_ids = handover.ids_array()
@@ -205,7 +242,10 @@ class Channel:
                     message, fds = received
                     if not message and not fds:
                         return
-                    if not self._receive(message, fds):
+                    if self.cells is None:
+                        if not self._begin(message, fds):
+                            return
+                    elif not self._receive(message, fds):
                         await _pause(pump)
                 else:
                     await pump.pause()
@@ -215,11 +255,41 @@ class Channel:
     def _end(self) -> None:
         self.open = False
         self.receiver.channels.discard(self)
+        withdrawn = set()
         for seat in self.seats.values():
             seat.channel = None
             self.receiver.orphans.add(seat)
+            if not seat.is_taken:
+                # Nobody withdraws him any more, so he is ours; unless that was done before.
+                seat.is_taken = self.cells is not None and self.cells.claim(seat.cell)
+                if not seat.is_taken:
+                    withdrawn.add(seat)
+            seat.cells = None
+        self.cells = None
+        if withdrawn:
+            self.receiver.withdraw(withdrawn)
         self.receiver.pump.wake(self.reporter)
         self.stream.close()
+
+    def look(self) -> None:
+        """Let go of clients that were seated elsewhere while this process hung. To be called with every heartbeat."""
+        cells = self.cells
+        if cells is not None and cells.has_news():
+            self.receiver.withdraw({seat for seat in self.seats.values() if seat.is_withdrawn})
+
+    def _begin(self, message: bytes, fds: list[int]) -> bool:
+        """The first message. False: this is no dispatcher of ours."""
+        try:
+            handover.decode_page(message)
+            if len(fds) != 1:
+                raise WireError("handover_descriptors")
+            self.cells = TakersCells(open_page(fds[0]))
+        except WireError as error:
+            self.receiver.log("warning", f"handover: channel refused, reason: {error.slug}")
+            return False
+        finally:
+            close_all(fds)
+        return True
 
     def _receive(self, message: bytes, fds: list[int]) -> bool:
         """One message. Whatever is wrong with it is logged, its descriptors are closed, and the channel goes on.
@@ -228,7 +298,7 @@ class Channel:
         """
         number: int | None = None
         try:
-            number, bind_id, _flags, header = handover.decode_give(message)
+            number, bind_id, cell, _flags, header = handover.decode_give(message)
             if number in self.seats:
                 number = None
                 raise WireError("handover_id_in_use")
@@ -239,6 +309,12 @@ class Channel:
                 return False
             if len(fds) != 1:
                 raise WireError("handover_descriptors")
+            assert self.cells is not None
+            if self.cells.is_withdrawn(cell):
+                close_all(fds)
+                self.refused_ids.append(number)
+                self.wake()
+                return True
             bind = self.bind if bind_id == handover.BIND_OF_CHANNEL else self.receiver.bind_by_id(bind_id)
             if bind is None:
                 raise WireError("handover_unknown_bind")
@@ -252,7 +328,7 @@ class Channel:
             what = f"message of {len(message)} bytes with {len(fds)} descriptors"
             self.receiver.log("warning", f"handover: {what} refused, reason: {error.slug}")
             return True
-        seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind.id)
+        seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind.id, self.cells, cell)
         # On a bind's own channel the header in the message stands for the one that `accept-proxy` waits for.
         introduced = bind_id == handover.BIND_OF_CHANNEL
         self.receiver.spawn_session(bind, Stream(self.receiver.pump, sock, shared=True), header, seat, introduced=introduced)

@@ -17,6 +17,7 @@ from common.model import Bind
 from common.net.introduction import read_header
 from common.net.pump import DeadlinePassed, Strand
 from common.net.stream import READ_SIZE, Stream
+from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker import decide, tunnel
 from worker.exchange import Exchange
@@ -141,8 +142,8 @@ class Session:
                     switched = await tunnel.serve(self)
                     if switched is not None:
                         await self._serve(switched)
-        except OSError:
-            pass  # the client is gone, and no exchange was under way that would tell
+        except (OSError, Withdrawn):
+            pass  # the client is gone, and no exchange was under way that would tell; or he is not ours any more
         finally:
             self.close()
 
@@ -157,6 +158,7 @@ class Session:
             try:
                 await self.stream.readable(deadline)
                 if self.seat is not None:
+                    self.seat.claim()
                     self.seat.taken()
                 if self.awaits_header:
                     await self._read_proxy_header(deadline)
@@ -179,7 +181,9 @@ class Session:
         return not rules.tcp_session or decide.admit(self, rules.tcp_session)
 
     def _refuse(self, message: str, reason: str) -> bool:
-        """Log a connection that ends before it asked for anything."""
+        """Log a connection that ends before it asked for anything. Raises Withdrawn."""
+        if self.seat is not None:
+            self.seat.claim()
         exchange = Exchange(self, None, self.accepted_at)
         exchange.slug = reason
         self.proxy.count_reason(reason)
@@ -208,7 +212,7 @@ class Session:
 
     async def _serve(self, buffered: bytes = b"") -> None:
         """Exchange after exchange until one says close, or the client does. buffered: what was received before."""
-        stream, frontend, pump = self.stream, self.proxy, self.world.pump
+        stream, frontend, pump, seat = self.stream, self.proxy, self.world.pump, self.seat
         reader = frontend.reader
         in_turn = 0
         exchange_start = self.opened_at
@@ -218,21 +222,24 @@ class Session:
             if not buffered:
                 in_turn = 0
                 try:
-                    received = stream.recv_now()
                     deadline = pump.now + wait_s
-                    while received is None:
-                        await stream.readable(deadline)
+                    if seat is not None and not seat.is_taken:
+                        received: bytes | None = await self._first_bytes(seat, deadline)
+                    else:
                         received = stream.recv_now()
+                        while received is None:
+                            await stream.readable(deadline)
+                            received = stream.recv_now()
                 except DeadlinePassed:
                     if not self.requests:
+                        if seat is not None:
+                            seat.claim()
                         await self._answer_unread(exchange_start, b"", 408, b"cR", "request_timeout")
                     return None
                 if not received:
                     if not self.requests and not frontend.dont_log_null:
                         log_unread(Exchange(self, None, exchange_start), b"CR", 400, 0)
                     return None
-                if not self.requests and self.seat is not None:
-                    self.seat.taken()
                 buffered = received
             first_byte_at = pump.now
             try:
@@ -264,6 +271,18 @@ class Session:
                 in_turn = 0
                 await pump.pause()
 
+    async def _first_bytes(self, seat: Seat, deadline: float) -> bytes:
+        """What a client says first whom the dispatcher may still seat elsewhere. Raises Withdrawn, DeadlinePassed, OSError."""
+        stream = self.stream
+        while True:
+            seat.claim()
+            received = stream.recv_now()
+            if received is not None:
+                seat.taken()
+                return received
+            seat.release()
+            await stream.readable(deadline)
+
     async def _read_head(self, buffered: bytes, deadline: float) -> tuple[bytes, tuple[Request, int] | None]:
         """Receive until a head is complete: (all bytes, what the reader found), or (…, None) when the client closed before."""
         reader = self.proxy.reader
@@ -289,12 +308,24 @@ class Session:
             self.world.pump.end(self.strand)
 
     def close(self) -> None:
-        self.stream.close()
+        if self.is_withdrawn():
+            self.stream.detach().close()  # no shutdown: the connection goes on elsewhere
+        else:
+            self.stream.close()
         for server, connection in self.kept.items():
             server.drop_kept(connection)
         self.world.forget(self)
         if self.seat is not None:
             self.seat.ended()
+
+    def is_withdrawn(self) -> bool:
+        """Whether another worker has this client by now. If not, he stays ours."""
+        if self.seat is not None:
+            try:
+                self.seat.claim()
+            except Withdrawn:
+                return True
+        return False
 
 
 _TLS_MESSAGES = {

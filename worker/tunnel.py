@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from common.net.pump import DeadlinePassed, Ended
 from common.net.relay import Flow, Idle, relay
+from common.wire.claims import Withdrawn
 from worker import decide
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.cut import Cut
@@ -46,6 +47,7 @@ async def serve(session: Session) -> bytes | None:
         except ConnectFailed as failed:
             raise Cut(failed.termination, 0, failed.slug) from None
         if session.seat is not None:
+            session.seat.claim()
             session.seat.taken()
         if exchange.server_socket_options:
             exchange.set_server_options(connection)
@@ -54,12 +56,17 @@ async def serve(session: Session) -> bytes | None:
         first, exchange.client_buffer = exchange.client_buffer, b""
         await _run(exchange, connection, first, b"")
     except Cut as cut:
+        if session.is_withdrawn():
+            exchange.logged_early = True
         exchange.termination = cut.termination
         exchange.slug = cut.slug
         exchange.frontend.count_cut(exchange)
     except Ended:
         exchange.termination = b"K" + exchange.step.letter
         exchange.slug = "ended_by_operator"
+    except Withdrawn:
+        exchange.logged_early = True  # another worker tells
+        raise
     finally:
         if not switched:
             drop(exchange)

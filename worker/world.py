@@ -26,6 +26,7 @@ from common.observe.counters import Counters
 from common.observe.log_line import LEVELS
 from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.process.launch import Launch
+from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker.certs import BindTls
 from worker.pages import ErrorPages
@@ -150,10 +151,14 @@ class World:
         if self.stopping and not self.sessions:
             self.pump.stop()
 
+    def withdraw(self, seats: set[ChannelSeat]) -> None:
+        for session in [session for session in self.sessions if session.seat in seats]:
+            assert session.strand is not None
+            self.pump.end(session.strand, Withdrawn())
+
     def next_session_id(self) -> int:
         self._session_ids += 1
         return self._session_ids
-
 
     @property
     def connections_here(self) -> int:

@@ -159,6 +159,8 @@ CLIENT: Final = (
     Reason("tls_protocol_error", ("PR",), 0, "tls_protocol_error", "OpenSSL gave up; its words are in the log line.", _TLS_CURE),
     Reason("connection_lost", ("CR",), 0, "connection_terminated", "The connection failed during the handshake.",
            "A network fault or a scanner."),
+    Reason("handover_bad_page", ("PR",), 0, "proxy_internal_error", "The memory that dispatcher and worker share is not what it must be.",
+           _HANDOVER_CURE),
     Reason("handover_descriptors", ("PR",), 0, "proxy_internal_error", "A handed-over connection came without its descriptor.",
            _HANDOVER_CURE),
     Reason("handover_id_in_use", ("PR",), 0, "proxy_internal_error", "A handed-over connection has the number of one that is open.",

@@ -3,9 +3,13 @@
 A SEQPACKET socket keeps messages whole and keeps a message and its descriptor together, so a frame needs no length that a
 stream would need and is never in pieces. Both ends run on one machine: integers that only we see are in its byte order.
 
-To the worker, one GIVE per message, the client's descriptor with it:
+To the worker, first of all one PAGE with the descriptor of the memory that both share (common/wire/claims.py):
 
-    type 0xA1 (1) | flags (1) | bind id (2) | connection id (4) | PROXY v2 header
+    type 0xA0 (1) | zero (1) | version (2)
+
+then one GIVE per message, the client's descriptor with it:
+
+    type 0xA1 (1) | flags (1) | bind id (2) | connection id (4) | cell (2) | PROXY v2 header
 
 To the dispatcher, reports: any number of frames in one message, in the order in which they happened.
 
@@ -38,13 +42,15 @@ from common.wire.proxy_protocol import ProxyHeader, decode
 from common.wire.proxy_v2 import HEADER_BYTES_MAX
 from common.wire.reasons import refuse
 
-CHANNEL_VERSION: Final = 1
+CHANNEL_VERSION: Final = 2
 BIND_OF_CHANNEL: Final = 0xFFFF  # instead of a bind id: the bind that the channel's name belongs to
 IDS_MAX: Final = 4096  # per frame; longer lists are split
 MESSAGE_BYTES_MAX: Final = 32768  # a report; a reader's buffer must hold it, and it is far below a socket's send buffer
+_PAGE: Final = 0xA0
 _GIVE: Final = 0xA1
 
-_GIVE_HEAD = Struct("=BBHI")
+_PAGE_MESSAGE = Struct("=BBH")
+_GIVE_HEAD = Struct("=BBHIH")
 GIVE_BYTES_MAX: Final = _GIVE_HEAD.size + HEADER_BYTES_MAX
 _PROXY_VERSIONS = frozenset({2})
 
@@ -125,16 +131,34 @@ def binds_array(binds: Iterable[int] = ()) -> array[int]:
     return array("H", binds)
 
 
-def encode_give(connection: int, bind: int, header: bytes, flags: int = 0) -> bytes:
+def encode_page() -> bytes:
+    """The message that brings the shared memory."""
+    return _PAGE_MESSAGE.pack(_PAGE, 0, CHANNEL_VERSION)
+
+
+def decode_page(message: bytes) -> None:
+    """Raises WireError when the first message of a channel is anything else."""
+    if len(message) < _PAGE_MESSAGE.size:
+        raise refuse("handover_truncated" if message else "handover_empty")
+    kind, zero, version = _PAGE_MESSAGE.unpack_from(message)
+    if kind != _PAGE:
+        raise refuse("handover_bad_type")
+    if version != CHANNEL_VERSION:
+        raise refuse("handover_bad_version")
+    if zero or len(message) != _PAGE_MESSAGE.size:
+        raise refuse("handover_bad_flags" if zero else "handover_trailing")
+
+
+def encode_give(connection: int, bind: int, cell: int, header: bytes, flags: int = 0) -> bytes:
     """The message for one connection; `header` from encode_v2 and its like."""
-    return _GIVE_HEAD.pack(_GIVE, flags, bind, connection) + header
+    return _GIVE_HEAD.pack(_GIVE, flags, bind, connection, cell) + header
 
 
-def decode_give(message: bytes) -> tuple[int, int, int, ProxyHeader]:
-    """(connection id, bind id, flags, header). A plain tuple: hot, one per connection. Raises WireError."""
+def decode_give(message: bytes) -> tuple[int, int, int, int, ProxyHeader]:
+    """(connection id, bind id, cell, flags, header). A plain tuple: hot, one per connection. Raises WireError."""
     if len(message) < _GIVE_HEAD.size:
         raise refuse("handover_truncated" if message else "handover_empty")
-    kind, flags, bind, connection = _GIVE_HEAD.unpack_from(message)
+    kind, flags, bind, connection, cell = _GIVE_HEAD.unpack_from(message)
     if kind != _GIVE:
         raise refuse("handover_bad_type")
     if flags & ~_GIVE_FLAGS:
@@ -145,7 +169,7 @@ def decode_give(message: bytes) -> tuple[int, int, int, ProxyHeader]:
     header, size = decoded
     if size != len(message) - _GIVE_HEAD.size:
         raise refuse("handover_trailing")
-    return connection, bind, flags, header
+    return connection, bind, cell, flags, header
 
 
 def encode_report(frames: Iterable[Frame]) -> list[bytes]:

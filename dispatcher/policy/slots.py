@@ -29,7 +29,7 @@ With several dispatchers each counts its own; `others` tells what the rest has, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from common.balance.balancer import Balancer, Candidate
 from common.balance.make import make, parse_algorithm
@@ -230,16 +230,19 @@ class Slots:
         self._forget(slot, number)
         self._settle(slot)
 
-    def hung(self, slot: Slot) -> Reseat:
+    def hung(self, slot: Slot, claimed: Container[int] = ()) -> Reseat:
         """Its heart stopped. What it has not taken is to be seated elsewhere; what it has taken waits for it.
 
-        A worker that wakes up again finds the given ones in its channel. It knows from the clock that it slept, and must refuse
-        all of them unread; such reports about connections that moved away are counted as stale here.
+        claimed: it may have begun to read these just when it stopped (common/wire/claims.py). They wait on, until it says that it
+        has taken or refuses them, or is lost. A worker that wakes up finds the others withdrawn and refuses them unread.
         """
         if slot.state not in LIVE:
             return []
         self._move(slot, State.HUNG)
-        return self._withdraw_waiting(slot)
+        back = [(number, listener) for number, listener in slot.waiting.items() if number not in claimed]
+        for number, _ in back:
+            self._forget(slot, number)
+        return back
 
     def alive(self, slot: Slot) -> bool:
         """Its heart beats again. True: accepting may resume."""
@@ -297,7 +300,6 @@ class Slots:
             assert not seen & slot.waiting.keys(), "one connection waits at two workers"
             seen |= slot.waiting.keys()
             assert slot.state is not State.DEAD or slot.total == 0, slot
-            assert slot.state is not State.HUNG or not slot.waiting, slot
             assert slot.state is not State.UP or not self._is_full(slot), slot
             assert slot.state is not State.FULL or self._is_full(slot), slot
         assert self._seatable == [slot for slot in self.slots if slot.state is State.UP]

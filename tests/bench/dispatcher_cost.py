@@ -76,6 +76,8 @@ class Workers:
     def greet(self, listener: socket.socket, number: int) -> None:
         channel, _ = listener.accept()
         self.reports[channel] = ([], [])
+        _page, fds, _flags, _address = socket.recv_fds(channel, 4096, 1)  # of claims: this worker never hangs
+        os.close(fds[0])
         channel.send(handover.encode_report([handover.Hello(number, os.getpid(), 1, 0, 0)])[0])
         self.watch(channel, lambda: self.receive(channel))
 
@@ -92,7 +94,7 @@ class Workers:
                 del self.reports[channel]
                 channel.close()
                 return
-            number, _bind, _flags2, _header = handover.decode_give(message)
+            number, _bind, _cell, _flags2, _header = handover.decode_give(message)
             client = socket.socket(fileno=fds[0])
             self.watch(client, lambda client=client, number=number: self.answer_taken(channel, client, number))  # type: ignore[misc]
 

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from common.model import Address, AddressKind, Bind, Config, LogTarget, Place, Proxy, Server, Timeouts
+from common.net.claim_page import open_page
 from common.net.sockaddr import sockaddr
 from common.observe.counters import Counters
 from common.observe.layout import Layout
 from common.process import messages
 from common.process.launch import CONTROL, COUNTERS, DISPATCHER, Launch, bind_fd
 from common.wire import handover
+from common.wire.claims import TakersCells
 from common.wire.proxy_protocol import ProxyHeader
 from dispatcher import main
 from dispatcher.policy.slots import Slot, State
@@ -49,6 +51,8 @@ class FakeWorker:
         self.headers: dict[int, ProxyHeader] = {}
         self.binds: dict[int, int] = {}
         self.flags: dict[int, int] = {}
+        self.cells: TakersCells | None = None
+        self.cell_of: dict[int, int] = {}
 
     def greet(self, generation: int = 1, *more: handover.Frame, pid: int | None = None) -> FakeWorker:
         """Accept the dispatcher and say hello. Channels of dispatchers that have ended meanwhile are dropped."""
@@ -67,6 +71,12 @@ class FakeWorker:
     def accept(self) -> socket.socket:
         channel, _ = self.listener.accept()
         channel.settimeout(PATIENCE_S)
+        message, fds, _flags, _address = socket.recv_fds(channel, 65536, 4)
+        if message:  # else that dispatcher has ended already
+            handover.decode_page(message)
+            [fd] = fds
+            self.cells = TakersCells(open_page(fd))
+            os.close(fd)
         return channel
 
     def accept_and_say(self, message: bytes) -> None:
@@ -86,7 +96,8 @@ class FakeWorker:
         message, fds, _flags, _address = socket.recv_fds(self.channel, 65536, 4)
         assert message, "the channel ended"
         assert len(fds) == 1
-        number, bind, flags, header = handover.decode_give(message)
+        number, bind, cell, flags, header = handover.decode_give(message)
+        self.cell_of[number] = cell
         assert number not in self.clients
         self.clients[number] = socket.socket(fileno=fds[0])
         self.headers[number], self.binds[number], self.flags[number] = header, bind, flags

@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Callable
 
+import pytest
+
 from common.observe import fields as f
 from common.observe.layout import HB_PID, HB_STAMP_MS
 from common.wire import handover
@@ -239,6 +241,47 @@ def test_a_hung_worker_is_passed_over_and_comes_back_when_its_heart_beats_again(
         dispatcher.log_line("beats again")
         dispatcher.connect()
         assert first.receive()
+
+
+def test_what_a_hung_worker_had_claimed_stays_with_it_until_it_says_or_dies() -> None:
+    with running(frontend(), workers=2, counters=True) as (dispatcher, [first, second]):
+        pids = {first: 4_000_001, second: 4_000_002}
+        hearts = {worker: counters_of(dispatcher).heartbeat(worker.number) for worker in pids}
+        for worker, pid in pids.items():
+            hearts[worker][HB_PID] = pid
+
+        def beats(*workers: FakeWorker, until: Callable[[], bool]) -> Callable[[], bool]:
+            def look() -> bool:
+                for worker in workers:
+                    hearts[worker][HB_STAMP_MS] += 1
+                return until()
+
+            return look
+
+        first.greet(pid=pids[first])
+        clients = dispatcher.connect_many(4)
+        numbers = [first.receive() for _ in clients]
+        assert first.cells is not None
+        for number in numbers[:3]:
+            assert first.cells.claim(first.cell_of[number])
+        assert first.read(numbers[0]) == b"0"
+        second.greet(pid=pids[second])
+        wait_until(beats(second, until=lambda: dispatcher.slot(0).state is State.HUNG), "the first one hangs")
+        assert second.read(second.receive()) == b"3"
+        assert second.poll(0.05) is None
+        # It wakes up: one it had read, one it gives back as it found it withdrawn, and the one that moved away.
+        assert first.cells.is_withdrawn(first.cell_of[numbers[1]])
+        first.take(numbers[0])
+        first.refuse(numbers[1], numbers[3])
+        assert second.read(second.receive()) == b"1"
+        wait_until(beats(first, second, until=lambda: dispatcher.slot(0).state is State.UP), "it beats again")
+        # And dies: nobody knows what it has read of the third.
+        first.die()
+        clients[2].settimeout(PATIENCE_S)
+        with pytest.raises(ConnectionResetError):  # its byte is unread in this test
+            clients[2].recv(1)
+        dispatcher.log_line("2 of its connections ended, 0 that it had not taken")
+        assert second.poll(0.05) is None
 
 
 def test_a_restarted_dispatcher_goes_on_from_the_counts_that_workers_hold() -> None:

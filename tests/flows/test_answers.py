@@ -15,29 +15,6 @@ _ASK = """
         server >> GET /x HTTP/1.1|Host: a||
 """
 
-SILENT = [
-    Scenario(
-        "page_of_nothing_closes_and_is_logged_with_its_status",
-        """
-        client << GET /x HTTP/1.1|Host: a||
-        client >> end
-        log >> 403 0 - - PR--
-        """,
-        lines="errorfile 403 /dev/null\n    http-request deny",
-    ),
-    Scenario(
-        "attempts_at_one_server_are_no_time_in_a_queue",
-        """
-        client << GET /x HTTP/1.1|Host: a||
-        client >> HTTP/1.1 503 Service Unavailable|...||*
-        client >> end
-        log >> 0/0/-1/-1/1[0-9]{3} 503 [0-9]+ - - SC-- 1/1/0/0/1
-        """,
-        lines="retries 1\n    timeout connect 2s",
-        servers="server s <refused:nobody>",
-    ),
-]
-
 REFUSED_REQUESTS = [
     *(
         Scenario(
@@ -439,7 +416,7 @@ RETRIES = [
     ),
 ]
 
-SCENARIOS = SILENT + REFUSED_REQUESTS + BAD_SERVERS + TIMEOUTS + RETRIES
+SCENARIOS = REFUSED_REQUESTS + BAD_SERVERS + TIMEOUTS + RETRIES
 
 
 def configuration(program: str) -> str:

@@ -133,6 +133,36 @@ def test_stopped_worker_that_is_killed_loses_nobody_even_with_bytes_waiting(flow
     close_all(clients)
 
 
+def test_worker_that_wakes_up_leaves_alone_whom_others_serve_by_now(flow: Flow) -> None:
+    """SIGSTOP, and SIGCONT when its clients were seated elsewhere: two processes hold their sockets, and one may use them."""
+    kept = flow.connect("web")
+    assert get(kept, b"/kept") == b"/kept 127.0.0.1"
+    for round_ in range(2):
+        quiet = [flow.connect("web") for _ in range(6)]
+        (stopped, *_) = flow.instance.by_role("worker")
+        os.kill(stopped, signal.SIGSTOP)
+        waiting = [flow.connect("web") for _ in range(6)]
+        for number, client in enumerate(waiting):
+            client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        for number, client in enumerate(waiting):
+            assert answer(client, b"/%d" % number) == b"/%d 127.0.0.1" % number
+        for number, client in enumerate(quiet[:3]):
+            assert get(client, b"/q%d" % number) == b"/q%d 127.0.0.1" % number
+        os.kill(stopped, signal.SIGCONT)
+        flow.log.expect("beats again")
+        clients = quiet + waiting
+        for again in range(4):
+            target = b"/r%d.%d" % (round_, again)
+            for byte in b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target:  # whoever gets some of them has no request
+                for client in clients:
+                    client.send(bytes([byte]))
+            for client in clients:
+                assert answer(client, target) == target + b" 127.0.0.1"
+        close_all(quiet + waiting)
+    assert get(kept, b"/kept") == b"/kept 127.0.0.1"
+    close_all([kept])
+
+
 def test_killed_worker_takes_only_its_own_sessions_along(flow: Flow) -> None:
     clients = [flow.connect("handed") for _ in range(8)]
     for client in clients:

@@ -11,8 +11,10 @@ import pytest
 
 from common.model import Address, AddressKind, Bind, Place
 from common.net import fdpass
+from common.net.claim_page import make_page
 from common.net.stream import Stream
 from common.wire import handover
+from common.wire.claims import GiversCells, Withdrawn
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v2
 from tests.common.net.driving import Clock, Driver, open_descriptors, receive_all, reset
@@ -40,6 +42,10 @@ class Receiver:
         self.sessions: list[tuple[Bind, Stream, ProxyHeader | None, Seat | None, bool]] = []
         self.logged: list[str] = []
         self.trusted = {os.getuid()}
+        self.withdrawn: set[ChannelSeat] = set()
+
+    def withdraw(self, seats: set[ChannelSeat]) -> None:
+        self.withdrawn |= seats
 
     def connections_max(self) -> int:
         return 100
@@ -75,6 +81,10 @@ class Dispatcher:
             end.setblocking(False)
             driver.own(end)
         self.driver = driver
+        fd, page = make_page()
+        self.cells = GiversCells(page)
+        self.send(handover.encode_page(), fd)
+        os.close(fd)
         self.channel = Channel(receiver, Stream(receiver.pump, theirs), bind)
         receiver.pump.spawn(self.channel.run(), "channel")
 
@@ -82,7 +92,7 @@ class Dispatcher:
         """Hand one client over; the client's end."""
         ours, theirs = socket.socketpair()
         self.driver.own(ours)
-        message = handover.encode_give(number, bind_id, HEADER)
+        message = handover.encode_give(number, bind_id, self.cells.lease(), HEADER)
         with sock or theirs as given, theirs:
             assert fdpass.send_descriptor(self.sock, message, given.fileno()) is fdpass.Given.SENT
         return ours
@@ -205,7 +215,7 @@ def test_reports_wait_for_a_dispatcher_that_does_not_read_and_none_is_lost(drive
 
 def give_nothing(dispatcher: Dispatcher, make: Callable[[], list[int]], number: int = 9, bind_id: int = 0) -> None:
     fds = make()
-    dispatcher.send(handover.encode_give(number, bind_id, HEADER), *fds)
+    dispatcher.send(handover.encode_give(number, bind_id, 0, HEADER), *fds)
     for fd in fds:
         os.close(fd)
 
@@ -284,7 +294,9 @@ def test_id_that_is_in_use_costs_the_second_connection_only(driver: Driver, rece
     assert [ids(frame) for frame in dispatcher.reports()] == [("Ended", [9])]
 
 
-@pytest.mark.parametrize("message", [b"\0", b"x" * 100, handover.encode_give(1, 0, HEADER)[:-1], handover.encode_give(1, 0, HEADER) + b"x"])
+@pytest.mark.parametrize(
+    "message", [b"\0", b"x" * 100, handover.encode_give(1, 0, 0, HEADER)[:-1], handover.encode_give(1, 0, 0, HEADER) + b"x"]
+)
 def test_message_that_is_none_is_logged_and_its_descriptors_are_closed(driver: Driver, receiver: Receiver, message: bytes) -> None:
     dispatcher = Dispatcher(driver, receiver)
     dispatcher.reports()
@@ -301,7 +313,7 @@ def test_without_room_for_descriptors_the_connection_is_given_back(clock: Clock,
     """The kernel has dropped our copy of the socket; the dispatcher still has its own, and another worker may have room."""
     dispatcher = Dispatcher(driver, receiver)
     dispatcher.reports()
-    dispatcher.send(handover.encode_give(9, 0, HEADER))
+    dispatcher.send(handover.encode_give(9, 0, 0, HEADER))
     assert [ids(frame) for frame in dispatcher.reports()] == [("Refused", [9])]
     assert receiver.logged[0].startswith("emerg: handover: no descriptors")
     dispatcher.give(9)
@@ -497,3 +509,79 @@ def test_real_addresses_of_a_client_that_has_gone_are_unknown(driver: Driver) ->
         stream.recv_now()
     assert real_addresses(stream.sock) == (b"", 0, b"", 0)
     assert receive_all(driver.pair()[1]) == b""
+
+
+# --- whose a client is ----------------------------------------------------------------------------------------------------
+
+
+def test_channel_that_does_not_begin_with_its_page_is_refused(driver: Driver, receiver: Receiver) -> None:
+    give, page = handover.encode_give(1, 0, 0, HEADER), handover.encode_page()
+    for message, fds in ((give, a_client()), (page, a_file()), (page, [])):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (ours, theirs):
+            end.setblocking(False)
+            driver.own(end)
+        before = open_descriptors()
+        channel = Channel(receiver, Stream(receiver.pump, theirs), None)
+        receiver.pump.spawn(channel.run(), "channel")
+        ours.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+        for fd in fds:
+            os.close(fd)
+        driver.settle()
+        assert channel not in receiver.channels and not receiver.sessions
+        assert "warning: handover: channel refused, reason: handover_" in receiver.logged.pop()
+        assert open_descriptors() == before - len(fds) - 1, "its own end is closed, and nothing else is left"
+
+
+def test_client_that_was_withdrawn_in_the_channel_is_given_back_unread(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.reports()
+    dispatcher.cells.withdraw(0)
+    client = dispatcher.give(1)
+    assert [ids(frame) for frame in dispatcher.reports()] == [("Refused", [1])]
+    assert not receiver.sessions
+    assert client.recv(1) == b"", "in this test nobody else holds it"
+
+
+def test_client_that_was_withdrawn_cannot_be_claimed_and_its_end_is_a_refusal(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    dispatcher.give(1)
+    dispatcher.give(2)
+    dispatcher.reports()
+    dispatcher.cells.withdraw(0)
+    with pytest.raises(Withdrawn):
+        seat_of(receiver, 0).claim()
+    seat_of(receiver, 0).ended()
+    seat_of(receiver, 1).claim()
+    seat_of(receiver, 1).taken()
+    dispatcher.cells.withdraw(1)
+    seat_of(receiver, 1).claim()  # it was taken before
+    seat_of(receiver, 1).ended()
+    assert [ids(frame) for frame in dispatcher.reports()] == [("Taken", [2]), ("Refused", [1]), ("Ended", [2])]
+
+
+def test_heartbeat_finds_what_was_withdrawn(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    for number in (1, 2, 3):
+        dispatcher.give(number)
+    dispatcher.reports()
+    seat_of(receiver, 2).claim()
+    seat_of(receiver, 2).taken()
+    dispatcher.channel.look()
+    assert not receiver.withdrawn
+    for cell in (1, 2):
+        dispatcher.cells.withdraw(cell)
+    dispatcher.channel.look()
+    assert {seat.id for seat in receiver.withdrawn} == {2}
+
+
+def test_clients_of_a_dead_dispatcher_are_ours_but_those_it_had_withdrawn(driver: Driver, receiver: Receiver) -> None:
+    dispatcher = Dispatcher(driver, receiver)
+    for number in (1, 2):
+        dispatcher.give(number)
+    dispatcher.reports()
+    dispatcher.cells.withdraw(0)
+    dispatcher.sock.close()
+    driver.settle()
+    assert {seat.id for seat in receiver.withdrawn} == {1}
+    assert seat_of(receiver, 1).is_taken

@@ -24,8 +24,10 @@ from common.wire.handover import (
     Taken,
     binds_array,
     decode_give,
+    decode_page,
     decode_report,
     encode_give,
+    encode_page,
     encode_report,
     ids_array,
 )
@@ -41,9 +43,29 @@ u32 = st.integers(0, 2**32 - 1)
 id_lists = st.lists(u32, max_size=10)
 
 
-@given(u32, u16, st.sampled_from(GiveFlag))
-def test_give_is_read_as_written(connection: int, bind: int, flags: GiveFlag) -> None:
-    assert decode_give(encode_give(connection, bind, INET, flags)) == (connection, bind, flags, HEADER)
+@given(u32, u16, u16, st.sampled_from(GiveFlag))
+def test_give_is_read_as_written(connection: int, bind: int, cell: int, flags: GiveFlag) -> None:
+    assert decode_give(encode_give(connection, bind, cell, INET, flags)) == (connection, bind, cell, flags, HEADER)
+
+
+REFUSED_PAGES: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "handover_empty"),
+    "half a message": (encode_page()[:-1], "handover_truncated"),
+    "a byte too much": (encode_page() + b"x", "handover_trailing"),
+    "a give": (encode_give(1, 2, 3, INET), "handover_bad_type"),
+    "another version": (b"\xa0\0\x63\0", "handover_bad_version"),
+    "a flag": (b"\xa0\1" + encode_page()[2:], "handover_bad_flags"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_PAGES)
+def test_pages_that_are_refused(name: str) -> None:
+    message, slug = REFUSED_PAGES[name]
+    assert outcome(decode_page, message) == slug
+
+
+def test_page_is_read_as_written() -> None:
+    decode_page(encode_page())
 
 
 @pytest.mark.parametrize(
@@ -56,27 +78,27 @@ def test_give_is_read_as_written(connection: int, bind: int, flags: GiveFlag) ->
     ],
 )
 def test_give_carries_any_header(header: ProxyHeader) -> None:
-    assert decode_give(encode_give(7, BIND_OF_CHANNEL, encode_v2(header))) == (7, BIND_OF_CHANNEL, 0, header)
+    assert decode_give(encode_give(7, BIND_OF_CHANNEL, 5, encode_v2(header))) == (7, BIND_OF_CHANNEL, 5, 0, header)
 
 
 def test_the_biggest_give_fits_the_size_to_read() -> None:
     header = encode_v2(ProxyHeader(2, True, Family.UNSPEC, tlvs=((4, bytes(16384 - 16 - 3)),)))
-    message = encode_give(1, 2, header)
+    message = encode_give(1, 2, 3, header)
     assert len(message) == GIVE_BYTES_MAX
     assert decode_give(message)[0] == 1
 
 
 REFUSED_GIVES: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "handover_empty"),
-    "half a frame": (encode_give(1, 2, INET)[:7], "handover_truncated"),
-    "no header": (encode_give(1, 2, b""), "handover_truncated"),
-    "half a header": (encode_give(1, 2, INET[:20]), "handover_truncated"),
-    "a byte too much": (encode_give(1, 2, INET + b"x"), "handover_trailing"),
-    "two headers": (encode_give(1, 2, INET + INET), "handover_trailing"),
+    "half a frame": (encode_give(1, 2, 3, INET)[:7], "handover_truncated"),
+    "no header": (encode_give(1, 2, 3, b""), "handover_truncated"),
+    "half a header": (encode_give(1, 2, 3, INET[:20]), "handover_truncated"),
+    "a byte too much": (encode_give(1, 2, 3, INET + b"x"), "handover_trailing"),
+    "two headers": (encode_give(1, 2, 3, INET + INET), "handover_trailing"),
     "a report": (encode_report([Hello(1, 2, 3, 4, 5)])[0], "handover_bad_type"),
-    "an unknown flag": (encode_give(1, 2, INET, 0x80), "handover_bad_flags"),
-    "a header of version 1": (encode_give(1, 2, encode_v1(HEADER)), "proxy_bad_signature"),
-    "a header with a wrong checksum": (encode_give(1, 2, encode_v2(HEADER, crc32c=True)[:-1] + b"\0"), "proxy_v2_bad_checksum"),
+    "an unknown flag": (encode_give(1, 2, 3, INET, 0x80), "handover_bad_flags"),
+    "a header of version 1": (encode_give(1, 2, 3, encode_v1(HEADER)), "proxy_bad_signature"),
+    "a header with a wrong checksum": (encode_give(1, 2, 3, encode_v2(HEADER, crc32c=True)[:-1] + b"\0"), "proxy_v2_bad_checksum"),
 }
 
 
@@ -86,7 +108,7 @@ def test_gives_that_are_refused(name: str) -> None:
     assert outcome(decode_give, message) == slug
 
 
-@given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda tail: encode_give(1, 2, INET)[:20] + tail))
+@given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda tail: encode_give(1, 2, 3, INET)[:20] + tail))
 def test_no_message_makes_give_raise_anything_else(message: bytes) -> None:
     outcome(decode_give, message)
 
@@ -158,7 +180,7 @@ REFUSED_REPORTS: dict[str, tuple[bytes, str]] = {
     "half a second head": (HELLO + b"\xb6", "handover_truncated"),
     "fewer ids than counted": (struct.pack("=BBHII", 0xB2, 0, 3, 1, 2), "handover_truncated"),
     "fewer pairs than counted": (struct.pack("=BBHIIH", 0xB7, 0, 2, 1, 2, 3), "handover_truncated"),
-    "a give": (encode_give(1, 2, INET), "handover_bad_type"),
+    "a give": (encode_give(1, 2, 3, INET), "handover_bad_type"),
     "an unknown frame behind a good one": (HELLO + b"\xb8\0\0\0", "handover_bad_type"),
     "a reserved byte that is not zero": (b"\xb6\1\0\0", "handover_bad_flags"),
     "a count where nothing is counted": (b"\xb6\0\1\0", "handover_bad_flags"),
