@@ -359,6 +359,7 @@ def test_client_that_vanishes_in_the_handshake_is_an_error_and_leaks_nothing(dri
         (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + HELLO, None),
         (HELLO[:60] + b"\xff" * 400, None),
     ],
+    ids=["http", "connect", "ssh", "nothing", "noise", "proxy header", "hello and noise"],
 )
 def test_what_is_no_tls_is_refused_with_a_reason(driver: Driver, bind: BindTls, sent: bytes, slug: str | None) -> None:
     _stream, peer = begin(driver, bind)

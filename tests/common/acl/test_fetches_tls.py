@@ -133,6 +133,7 @@ def test_both_sides(suffix: str, result: object) -> None:
         ("ssl_s_s_dn(CN)", b"client"),
         ("ssl_s_chain_der", DER + b"issuer"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # a name does not change from one run to the next
 )
 def test_certificates_and_verdicts(text: str, result: object) -> None:
     assert sample(text, secured(), Where.LOG) == result
