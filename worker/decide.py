@@ -266,6 +266,8 @@ async def response(exchange: Exchange, backend: Backend) -> Answer | None:
             answer = await _run_response(exchange, rules.http_response)
             if answer is not None:
                 return answer
+    if backend.stickiness is not None:
+        backend.stickiness.answered(exchange)
     after_response(exchange)
     return None
 

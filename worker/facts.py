@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from worker.proxies import Backend, Frontend
     from worker.server import Server
     from worker.session import Session
+    from worker.stickiness import Stuck
     from worker.world import World
 
 
@@ -109,7 +110,8 @@ class ExchangeFacts:
     retries_max: int | None = None
     redispatched = False
     termination = b"--"
-    persistence_state = b"--"
+    _persistence_state = b""
+    stuck: Stuck | None = None  # what cookies and `stick` rules say of it
     cookie_request_capture: bytes | None = None
     cookie_response_capture: bytes | None = None
     request_captures: Sequence[bytes | None] = ()
@@ -297,6 +299,17 @@ class ExchangeFacts:
     @property
     def server(self) -> model.Server | None:
         return self.leased.model if self.leased is not None else None
+
+    @property
+    def persistence_state(self) -> bytes:
+        """Two letters for logs: of the client's cookie, and of the one that was sent."""
+        if self._persistence_state:
+            return self._persistence_state
+        backend = self.routed or self.world.backends.get(self.frontend.name)
+        return b"NN" if backend is not None and backend.stickiness is not None and backend.stickiness.is_logged else b"--"
+
+    def note_persistence(self, letters: bytes) -> None:
+        self._persistence_state = letters
 
     def timeout(self, name: str) -> float | None:
         if self._timeouts is not None and name in self._timeouts:

@@ -29,6 +29,7 @@ from worker.server import Server
 from worker.servers.places import Capacity, LocalPlaces
 from worker.servers.queue import BackendQueue, Ticket
 from worker.servers.retry import Budget, Policy, retry_on
+from worker.stickiness import Stickiness
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
@@ -177,6 +178,7 @@ class Backend:
         "server_s",
         "servers",
         "splice_response",
+        "stickiness",
         "tally",
         "unlimited",
         "world",
@@ -209,7 +211,10 @@ class Backend:
         self.tally = world.tallies.of(world.counters.backend(index), self._derive)
         self.connections = 0
         self.servers = [Server(world, self, position, server) for position, server in enumerate(proxy.servers)]
-        self.only_server = self.servers[0] if len(self.servers) == 1 else None
+        self.stickiness = Stickiness.of(self)
+        if self.stickiness is not None and self.stickiness.watches_responses:
+            self.response_active = True
+        self.only_server = self.servers[0] if len(self.servers) == 1 and self.stickiness is None else None
         self.balancer = make(
             proxy.balance,
             proxy.hash_type,
@@ -241,10 +246,11 @@ class Backend:
         if only is not None:
             return only if only.usable else None
         servers = self.servers
-        if self.rules.use_server and not excluded:
-            named = self._named_by_rule(exchange)
-            if named is not None:
-                return named
+        named = self._named_by_rule(exchange) if self.rules.use_server and not excluded else None
+        if self.stickiness is not None:
+            named = self.stickiness.choose(exchange, named, excluded)
+        if named is not None:
+            return named
         key = self.key_of(exchange) if self.key_of is not None else None
         position = self.balancer.choose(key, self.queue.load_of, excluded, self._full)
         if position is None and excluded:

@@ -19,6 +19,7 @@ from common.observe import fields as f
 from worker.certs import ServerTls
 from worker.http.head import Response
 from worker.servers.idle import Fate, IdleBook, Reuse
+from worker.stickiness import packed_place
 from worker.tls import TlsStream
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Server:
         "_address",
         "_family",
         "address",
+        "alive",
         "backend",
         "idle",
         "maxconn",
@@ -69,6 +71,7 @@ class Server:
         self.tls = ServerTls(server.tls) if server.tls is not None else None
         self.source = sockaddr(resolve(server.source)) if server.source is not None else None
         self.usable = not server.disabled
+        self.alive = not server.disabled  # it serves who must come to it, though balancing may not choose it
         self.idle: IdleBook[ServerConnection] = IdleBook(
             Reuse(backend.model.http_reuse),
             pool_max_conn=server.pool_max_conn,
@@ -106,6 +109,16 @@ class Server:
             self._family = None
             for connection in self.idle.clear():
                 connection.close()
+            if self.backend.stickiness is not None:
+                self.backend.stickiness.servers_changed()
+
+    def packed_place(self) -> tuple[bytes, int] | None:
+        """Its address as bytes, and its port; None while it has none."""
+        address = self.address
+        if is_numeric(address):
+            return packed_place(address.kind, address.host, address.port)
+        known = self._address
+        return packed_place(address.kind, str(known[0]), address.port) if isinstance(known, tuple) else None
 
     def _relative(self, exchange: Exchange, wants_host: bool) -> tuple[socket.AddressFamily, SockAddr]:
         """An endpoint that depends on where the client connected to (manual 5.2 "server")."""

@@ -47,6 +47,7 @@ class Standing:
         weight = block[states.S_WEIGHT]
         was_usable = server.usable
         server.usable = states.usable(block)
+        server.alive = states.alive(block)
         backend.balancer.update(server.position, weight=weight, usable=server.usable)
         maxconn = block[states.S_MAXCONN]
         if maxconn != server.maxconn:

@@ -30,12 +30,12 @@ _GLOBAL = """
 """
 
 _PROXIES = """
-    cookie/dynamic-cookie-key/force-be-switch/guid/http-send-name-header/ignore-persist/load-server-state-from-file/log-format-sd/log-steps
+    force-be-switch/guid/http-send-name-header/load-server-state-from-file/log-format-sd/log-steps
     max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
     option h1-case-adjust-bogus-server/option http-drop-request-trailers/option http-drop-response-trailers/option http-ignore-probes
     option http-pretend-keepalive/option idle-close-on-response/option independant-streams
     option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
-    option tcp-smart-connect/persist rdp-cookie/persist rdp-cookie()/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
+    option tcp-smart-connect/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
     srvtcpka-intvl/stats admin/stats auth/stats enable/stats hide-version/stats http-request/stats realm/stats refresh/stats scope
     stats show-desc/stats show-legends/stats show-modules/stats show-node/stats show-version/stats uri/stick match/stick on
     stick store-request/stick store-response/stick-table/timeout request-total
@@ -44,7 +44,7 @@ _PROXIES = """
 _BIND = "ca-ignore-err ca-verify-file client-sigalgs crl-file crt-ignore-err crt-list ecdhe guid-prefix nice no-ca-names ssl-preset"
 
 _SERVER = """
-    client-sigalgs cookie crl-file guid hash-key no-sni-auto no-ssl-reuse non-stick pipeline pool-warm redir resolve-net resolve-opts
+    client-sigalgs crl-file guid hash-key no-sni-auto no-ssl-reuse non-stick pipeline pool-warm redir resolve-net resolve-opts
     resolve-prefer resolvers set-proxy-v2-tlv-fmt() sni-auto ssl-reuse stick tcp-ut tfo verifyhost
 """
 

@@ -203,6 +203,11 @@ def usable(block: memoryview[int]) -> bool:
     return block[S_OPERATIONAL] in (OP_RUNNING, OP_STARTING) and not block[S_ADMIN] & (MAINT | DRAIN) and block[S_WEIGHT] > 0
 
 
+def alive(block: memoryview[int]) -> bool:
+    """Whether the server serves those who must come to it: also in drain and with a weight of 0."""
+    return block[S_OPERATIONAL] != OP_STOPPED and not block[S_ADMIN] & MAINT
+
+
 def read_texts(block: memoryview[int]) -> tuple[str, str, str, str]:
     """All texts of a block. A reader that meets the writer a hundred times takes what it got."""
     for _ in range(100):

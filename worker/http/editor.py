@@ -133,6 +133,12 @@ class HeadEditor:
             self._received = [_replaced(field, lower, replace) for field in self._apart()]
             self._set = [_replaced(field, lower, replace) for field in self._set]
 
+    def map_header(self, lower: bytes, change: Callable[[bytes], bytes]) -> None:
+        """Each value of this name, given in lower case, through `change`; a field whose value becomes empty goes."""
+        self._forwarded = None
+        self._received = _mapped(self._apart(), lower, change)
+        self._set = _mapped(self._set, lower, change)
+
     def replace_value(self, name: bytes, replace: Replace) -> None:
         """Each comma-separated member of the values of this name through `replace`."""
         self.replace_header(name, lambda value: _replace_members(value, replace))
@@ -305,6 +311,15 @@ def _replaced(field: _Field, lower: bytes, replace: Replace) -> _Field:
     if field[0] != lower or (value := replace(field[2])) is None:
         return field
     return field[0], field[1], clean_value(value)
+
+
+def _mapped(fields: list[_Field], lower: bytes, change: Callable[[bytes], bytes]) -> list[_Field]:
+    mapped = []
+    for field in fields:
+        value = change(field[2]) if field[0] == lower else field[2]
+        if value or field[0] != lower:
+            mapped.append((field[0], field[1], value))
+    return mapped
 
 
 def _replace_members(value: bytes, replace: Replace) -> bytes | None:

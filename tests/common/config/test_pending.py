@@ -33,7 +33,6 @@ def findings(text: str) -> list[Diagnostic]:
             "listen a\n bind :1 nice 5 guid-prefix x\n",
             ["'bind :1' in section 'listen' : 'nice'", "'bind :1' in section 'listen' : 'guid-prefix'"],
         ),
-        ("listen a\n bind :1\n cookie X insert\n server s 192.0.2.1:1 cookie s\n", ["'cookie'", "'server a/s' : 'cookie'"]),
         ("listen a\n bind :1\n stick-table type ip size 1k\n http-request track-sc0 src\n", ["'stick-table'", "'http-request track-sc0'"]),
         ("listen a\n bind :1\n no option nolinger\n", []),
         ("resolvers dns\n nameserver a 192.0.2.53:53\n", ["section 'resolvers'"]),
