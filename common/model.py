@@ -84,12 +84,36 @@ class Rule:
     condition: Condition | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateLine:
+    """One line of a crt-list. filters: names that it serves, "*." and "!" included; () = those of the certificate.
+
+    settings: the bind's with what the brackets say, None = the bind's. words: what stands in the brackets. place: of the line.
+    """
+
+    place: Place
+    certificate: str
+    filters: tuple[str, ...] = ()
+    settings: Tls | None = None
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateList:
+    """A `crt-list` word. after: how many `crt` words stood before it: the order says who is the default."""
+
+    path: str
+    after: int
+    lines: tuple[CertificateLine, ...] = ()
+
+
 @dataclass(slots=True)
 class Tls:
     """TLS settings of a bind or a server line (HAProxy manual 5.1, 5.2). Paths are as written, after crt-base/ca-base."""
 
     certificates: list[str] = field(default_factory=list)  # crt: files and directories, in order
-    crt_lists: list[str] = field(default_factory=list)
+    default_certificates: list[str] = field(default_factory=list)  # default-crt: for clients that name no known host
+    crt_lists: list[CertificateList] = field(default_factory=list)
     ca_file: str | None = None
     ca_verify_file: str | None = None
     crl_file: str | None = None

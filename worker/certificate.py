@@ -1,114 +1,158 @@
-"""Certificates as operators keep them: PEM files with certificate, chain and key, alone or in a directory.
+"""Certificates in the hands of OpenSSL: put into contexts, and tried before they go live.
 
-Whatever is wrong with one is said at the start, in words that name the file; no client ever meets it.
-Source: HAProxy manual 5.1 "crt"; RFC 7468 (PEM), RFC 6125 section 6.4 (names).
+What a file holds is read by common/config/certificate_file.py. A context takes one certificate of each kind of key (ECDSA, RSA …), and
+OpenSSL shows the one that the client can do. Chains: the library lets a context have one chain for all its certificates, or, read from a
+file, one for each; where there are several certificates the chain comes from a file in memory.
+Source: HAProxy manual 5.1 "crt"; memfd_create(2).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from common.errors import ConfigError
+from common.config.certificate_file import (
+    CertificateError,
+    CertificateFile,
+    Lookup,
+    bundle_of,
+    companions_left_out,
+    load,
+    lookup_of,
+    of_pem,
+    words,
+)
+from common.model import Config, StoredCertificate
 
-_COMPANIONS = (".issuer", ".ocsp", ".sctl", ".key")  # files that belong to a certificate of the same directory
+_lib: Any = SSL._lib  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """One certificate with its key. names: as in the certificate, lower case, wildcards as "*.example.com"."""
-
-    path: str
-    leaf: x509.Certificate
-    chain: tuple[x509.Certificate, ...]
-    key: Any
-    names: tuple[str, ...]
-
-    def install(self, context: SSL.Context) -> None:
-        """Raises ConfigError for a certificate that OpenSSL refuses: a key that is too short, a digest that is too weak."""
+def install(context: SSL.Context, certificates: Sequence[CertificateFile]) -> None:
+    """Put certificates of different kinds into a context that has none. Raises CertificateError for what OpenSSL refuses."""
+    for certificate in certificates:
         try:
-            context.use_certificate(self.leaf)
-            context.use_privatekey(self.key)
-            for issuer in self.chain:
+            if len(certificates) > 1 and certificate.chain and _use_chain_file(context, certificate):
+                context.use_privatekey(certificate.key)
+                continue
+            context.use_certificate(certificate.leaf)
+            context.use_privatekey(certificate.key)
+            for issuer in certificate.chain:
                 context.add_extra_chain_cert(issuer)
         except (SSL.Error, TypeError, ValueError) as error:
-            raise ConfigError(f"unable to use the certificate of file '{self.path}': {_words(error)}") from error
+            raise CertificateError(f"unable to use the certificate of file '{certificate.path}': {words(error)}") from error
 
 
-def load_certificate(path: str) -> Certificate:
-    """A PEM file with the certificate, its chain, and its key (or the key beside it in PATH.key). Raises ConfigError."""
-    data = _read(path)
+def _use_chain_file(context: SSL.Context, certificate: CertificateFile) -> bool:
+    """The certificate with a chain of its own. False: there is no /proc to name the file by, as in a chroot."""
+    fd = os.memfd_create("usher-chain")
     try:
-        certificates = x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise ConfigError(f"unable to load certificate from file '{path}': {_words(error)}") from error
-    leaf = certificates[0]
-    key = _load_key(path, data)
-    if key.public_key() != leaf.public_key():
-        raise ConfigError(f"inconsistencies between private key and certificate loaded from '{path}'")
-    return Certificate(path, leaf, tuple(certificates[1:]), key, _names(leaf))
+        os.write(fd, b"".join(one.public_bytes(Encoding.PEM) for one in (certificate.leaf, *certificate.chain)))
+        name = f"/proc/self/fd/{fd}"
+        if not os.path.exists(name):
+            return False
+        context.use_certificate_chain_file(name)
+        return True
+    finally:
+        os.close(fd)
 
 
-def certificate_files(path: str) -> Iterator[str]:
-    """The files that a `crt` word names: itself, or, for a directory, all in it in alphabetical order (manual 5.1)."""
+class Scratch:
+    """A context that certificates are tried on: a key that is too short, a digest that is too weak are known before any client comes."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, security_level: int | None = None) -> None:
+        self._context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        if security_level is not None:
+            self._context.set_cipher_list(f"DEFAULT:@SECLEVEL={security_level}".encode())
+
+    def prove(self, certificate: CertificateFile) -> CertificateFile:
+        """Raises CertificateError."""
+        try:
+            self._context.use_certificate(certificate.leaf)
+            self._context.use_privatekey(certificate.key)
+        except (SSL.Error, TypeError, ValueError) as error:
+            raise CertificateError(f"unable to use the certificate of file '{certificate.path}': {words(error)}") from error
+        return certificate
+
+
+class CertificateStore:
+    """All certificates of a process, by the name that the configuration has for them. Each file is read once, at the start.
+
+    Files may be for root's eyes only, and root's rights are given up after the start: so nothing is read later, and what an operator
+    changes comes with the command.
+    """
+
+    __slots__ = ("_scratch", "_stores", "_words", "held", "lookup")
+
+    def __init__(self, config: Config | None = None) -> None:
+        """Raises CertificateError."""
+        self._stores = config.crt_stores if config is not None else {}
+        self.lookup = _lookup(config) if config is not None else Lookup()
+        levels = config.globals.extra.get("ssl-security-level", ()) if config is not None else ()
+        self._scratch = Scratch(int(levels[-1][0]) if levels else None)
+        self.held: dict[str, CertificateFile] = {}
+        self._words: dict[str, tuple[str, ...]] = {}
+
+    def named(self, word: str) -> tuple[str, ...]:
+        """The names, in `held`, of what a `crt` word stands for: a file, all of a directory, a bundle, an entry of a crt-store.
+
+        Raises CertificateError.
+        """
+        found = self._words.get(word)
+        if found is None:
+            if word in self.held:
+                return (word,)
+            known = self._stored(word)
+            paths = [word] if known is not None else list(certificate_files(word, self.lookup))
+            for path in paths:
+                if path not in self.held:
+                    self.held[path] = self._scratch.prove(load(path, read_file, self.lookup, known))
+            found = self._words[word] = tuple(paths)
+        return found
+
+    def from_text(self, name: str, data: bytes, key: bytes | None = None) -> CertificateFile:
+        """A certificate from PEM text that an operator sent; key: where it is not in there. Raises CertificateError."""
+        return self._scratch.prove(of_pem(name, name, data, lambda: (name, key if key is not None else data), self.lookup))
+
+    def _stored(self, word: str) -> StoredCertificate | None:
+        store, _, name = word[1:].partition("/") if word.startswith("@") else ("", "", word)
+        return next((one for one in self._stores.get(store, ()) if name in (one.alias, one.certificate)), None)
+
+
+def load_certificate(path: str, lookup: Lookup | None = None) -> CertificateFile:
+    """Raises CertificateError."""
+    return load(path, read_file, lookup or Lookup())
+
+
+def certificate_files(path: str, lookup: Lookup | None = None) -> Iterator[str]:
+    """The files that a `crt` word names: itself, its bundle, or, for a directory, all in it in alphabetical order (manual 5.1)."""
     if not os.path.isdir(path):
-        yield path
+        yield from bundle_of(path, lookup or Lookup(), os.path.exists)
         return
-    for name in sorted(os.listdir(path)):
+    for name in companions_left_out(os.listdir(path)):
         file = os.path.join(path, name)
-        if not name.startswith(".") and not name.endswith(_COMPANIONS) and os.path.isfile(file):
+        if os.path.isfile(file):
             yield file
 
 
-def _load_key(path: str, data: bytes) -> Any:
-    if b"PRIVATE KEY-----" not in data:
-        beside = path + ".key" if os.path.exists(path + ".key") else os.path.splitext(path)[0] + ".key"
-        if not os.path.exists(beside):
-            raise ConfigError(f"unable to load private key from file '{path}': no key in it, and no '{path}.key' beside it")
-        path, data = beside, _read(beside)
-    try:
-        return load_pem_private_key(_key_block(data), None)
-    except TypeError as error:
-        raise ConfigError(f"the private key of '{path}' is encrypted: remove its passphrase, nobody types it at start") from error
-    except Exception as error:  # the library has several kinds, and documents two of them
-        raise ConfigError(f"unable to load private key from file '{path}': {_words(error)}") from error
+def _lookup(config: Config) -> Lookup:
+    return lookup_of(config.globals, _chain_files(line[0] for line in config.globals.extra.get("issuers-chain-path", ())))
 
 
-def _key_block(data: bytes) -> bytes:
-    """The PEM block of the private key alone; the reader of keys does not skip certificates."""
-    begin = data.rfind(b"-----BEGIN ", 0, data.find(b"PRIVATE KEY-----"))
-    end = data.find(b"-----END ", begin)
-    return data[max(begin, 0) : data.find(b"\n", end) + 1 or len(data)] + b"\n"
+def _chain_files(folders: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    for folder in folders:
+        try:
+            for path in certificate_files(folder):
+                yield path, read_file(path)
+        except OSError as error:
+            raise CertificateError(f"unable to open '{folder}': {error.strerror}") from error
 
 
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise ConfigError(f"unable to open '{path}': {error.strerror}") from error
-
-
-def _words(error: Exception) -> str:
-    """What a library has to say, without its advertisement: pyOpenSSL's errors are lists of (library, function, reason)."""
-    first = error.args[0] if error.args else ""
-    if isinstance(first, list):
-        return "; ".join(str(entry[-1]) for entry in first) or type(error).__name__
-    return str(first).split(".")[0] or type(error).__name__
-
-
-def _names(leaf: x509.Certificate) -> tuple[str, ...]:
-    names = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    try:
-        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names += extension.value.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
-        pass
-    return tuple(dict.fromkeys(name.lower() for name in names))
+def read_file(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()

@@ -1,131 +1,218 @@
-"""The TLS sides of binds and servers: contexts that sessions are made from.
+"""The TLS side of a bind: which certificate a client sees, and what is asked of it.
 
-A bind has one *initial* context (worker/tickets.py: it holds the ticket key) and one context per certificate; the server name
-in the ClientHello chooses which certificate's context takes over. From then on OpenSSL asks that one also for ALPN, authorities
-and the session's scope, so all contexts of a bind are made alike. Names are matched exactly, then by wildcard (one label),
-then the first certificate of the bind answers, unless `strict-sni`.
+A bind has one *initial* context (worker/tickets.py: it holds the ticket key, and no certificate). When a ClientHello is read, the server
+name in it chooses certificates (worker/names.py), and the context with these takes over: from then on OpenSSL asks that one for the chain,
+ciphers, authorities, ALPN and staples. It is made when first needed, and the longest unused one is dropped when there are too many.
 
-A server keeps the last session per name, so that later connections resume it. A session stands for a verified certificate, and
-is never used for another name.
+A line of a crt-list may have settings of its own. Most follow the context; that clients are verified, and which versions are spoken, is
+copied when a connection begins, before anybody knows the name. The first can still be changed then; for the second the hello is looked at
+before the connection begins (`wants_hello`), which costs one system call and only where such a line is.
 
-Source: HAProxy manual 5.1 "crt", "strict-sni", "alpn"; 5.2 "ssl", "sni", "verifyhost", "no-ssl-reuse"; RFC 6066 section 3.
+Source: HAProxy manual 5.1 "crt", "crt-list", "default-crt", "strict-sni", "alpn"; RFC 6066 section 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from OpenSSL import SSL
 
+from common.config.certificate_file import CertificateFile
 from common.errors import ConfigError
-from common.model import Tls
+from common.model import CertificateLine, Tls
 from common.net.stream import Stream
-from worker.certificate import Certificate, certificate_files, load_certificate
-from worker.tls import TlsError, TlsStream, Verification
-from worker.tls_policy import apply_policy, expect_name, verifies
+from common.wire.client_hello import ClientHello
+from worker.certificate import CertificateStore, install
+from worker.names import Choice, Entry, Names
+from worker.tls import TlsStream, Verification
+from worker.tls_policy import (
+    SERVED_PROTOCOLS,
+    apply_policy,
+    keep_secret,
+    set_verify,
+    verifies,
+    verify_callback,
+    version_number,
+    version_options,
+)
+from worker.tls_tuning import Tuning
+from worker.trust import Authorities
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
 _ffi: Any = SSL._ffi  # type: ignore[attr-defined]
-_UNRECOGNIZED_NAME, _INTERNAL_ERROR = 112, 80  # alerts, RFC 8446 section 6.2
-_SERVED_PROTOCOLS = (b"http/1.1", b"http/1.0")
+_PROTOCOL_VERSION, _INTERNAL_ERROR, _UNRECOGNIZED_NAME = 70, 80, 112  # alerts, RFC 8446 section 6.2
 _SCOPE = b"usher"  # of session ids: OpenSSL insists on one where clients are verified
-SESSIONS_MAX = 256
-"""Names of one server for which a session is kept."""
+CONTEXTS_MAX = 1024  # of one bind; one has about 25 KB
 
 
 class BindTls:
     """The TLS side of one bind."""
 
     __slots__ = (
+        "_authorities",
         "_chooser",
         "_contexts",
-        "_default",
-        "_exact",
+        "_names",
+        "_store",
         "_verifies",
-        "_wildcard",
-        "certificates",
+        "_verify",
         "context",
+        "entries",
         "settings",
+        "tuning",
+        "wants_hello",
     )
 
-    def __init__(self, settings: Tls, context: SSL.Context) -> None:
+    def __init__(
+        self,
+        settings: Tls,
+        context: SSL.Context,
+        store: CertificateStore | None = None,
+        authorities: Authorities | None = None,
+        tuning: Tuning = Tuning(),  # noqa: B008  # a frozen value
+    ) -> None:
         """context: the initial one. Raises ConfigError for certificates and settings that cannot be used."""
         self.settings = settings
-        self.certificates = [load_certificate(file) for path in settings.certificates for file in certificate_files(path)]
-        if not self.certificates:
+        self.tuning = tuning
+        self._store = store or CertificateStore()
+        self._authorities = authorities or Authorities()
+        self._verify = verify_callback(settings)
+        self.entries = list(self._entries())
+        if not self.entries:
             raise ConfigError("no SSL certificate specified for bind")
-        self._default = self.certificates[0]
-        self._exact: dict[bytes, Certificate] = {}
-        self._wildcard: dict[bytes, Certificate] = {}
-        for certificate in self.certificates:
-            self._file(certificate)
-        self._verifies = verifies(settings, server_side=True)
-        self.context = context
-        self._prepare(context, self._default)
-        self._contexts = {self._default.path: context}
+        self._contexts: dict[tuple[int, ...], SSL.Context] = {}
         self._chooser = _ffi.callback("int (*)(SSL *, int *, void *)", self._choose, error=_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
+        self.context = context
+        self._prepare(context, settings, ())
         _lib.SSL_CTX_set_tlsext_servername_callback(context._context, self._chooser)
+        self._index()
+        for line_settings in {id(entry.settings): entry.settings for entry in self.entries}.values():
+            if line_settings is not settings:
+                self._prepare(SSL.Context(SSL.TLS_SERVER_METHOD), line_settings, ())  # its words are right, or nothing starts
+        for default in self._names.default:
+            self._context_of((default,))
 
-    def certificate_for(self, name: bytes | None) -> Certificate | None:
-        """By SNI; None under strict-sni when no certificate has the name."""
-        if name:
-            name = name.lower().rstrip(b".")
-            found = self._exact.get(name) or self._wildcard.get(name.partition(b".")[2])
-            if found is not None:
-                return found
-        return None if self.settings.strict_sni else self._default
+    def certificates_for(self, name: bytes | None) -> Choice:
+        """By SNI; () under strict-sni when no certificate has the name."""
+        found = self._names.find(name.lower().rstrip(b".")) if name else ()
+        return found or (() if self.settings.strict_sni else self._names.default)
 
-    def over(self, stream: Stream) -> TlsStream:
-        """A client's TLS connection over its plain one."""
-        verification = Verification() if self._verifies else None
-        return TlsStream.over(stream, self.context, server_side=True, verification=verification)
+    def over(self, stream: Stream, seen: tuple[bytes, ClientHello] | None = None) -> TlsStream:
+        """A client's TLS connection over its plain one. seen: its hello, if that was looked at."""
+        verification = Verification() if self._verifies or self.tuning.keeps_secrets else None
+        tls = TlsStream.over(stream, self.context, server_side=True, verification=verification)
+        if seen is not None:
+            data, hello = seen
+            if self.tuning.capture_bytes:
+                tls.hello = data
+            choice = self.certificates_for(hello.sni.encode() if hello.sni else None)
+            if choice and choice[0].settings is not self.settings:
+                _lib.SSL_set_options(tls.ssl, version_options(choice[0].settings))
+        return tls
 
-    def _file(self, certificate: Certificate) -> None:
-        """Note its names, and that OpenSSL takes it: its own context is made when a client first asks for it."""
-        certificate.install(SSL.Context(SSL.TLS_SERVER_METHOD))
-        for name in certificate.names:
-            if name.startswith("*."):
-                self._wildcard.setdefault(name[2:].encode(), certificate)
-            else:
-                self._exact.setdefault(name.encode(), certificate)
+    def rebuild(self) -> None:
+        """Certificates or authorities have changed. Connections that have begun keep what they have."""
+        self._contexts.clear()
+        for entry in self.entries:
+            entry.certificate = self._store.held[entry.certificate.path]
+        self._index()
 
-    def _prepare(self, context: SSL.Context, certificate: Certificate) -> None:
-        apply_policy(context, self.settings, server_side=True)
-        certificate.install(context)
+    # --- which certificates there are --------------------------------------------------------------------------------
+
+    def _entries(self) -> Iterator[Entry]:
+        settings = self.settings
+        for word in settings.default_certificates:
+            for path in self._store.named(word):
+                yield Entry(self._store.held[path], settings, word, is_default=True)
+        for position, word in enumerate((*settings.certificates, "")):
+            for one in settings.crt_lists:
+                if one.after == position:
+                    for line in one.lines:
+                        yield from self.of_line(line)
+            for path in self._store.named(word) if word else ():
+                yield Entry(self._store.held[path], settings, word)
+
+    def of_line(self, line: CertificateLine) -> Iterator[Entry]:
+        """What one line of a crt-list stands for. Raises ConfigError."""
+        settings = line.settings or self.settings
+        for path in self._store.named(line.certificate):
+            yield Entry(self._store.held[path], settings, line.certificate, filters=line.filters, line=line)
+
+    def _index(self) -> None:
+        self._names = Names(self.entries)
+        distinct = {id(entry.settings): entry.settings for entry in self.entries}.values()
+        self._verifies = any(verifies(one, server_side=True) for one in distinct)
+        bounds = (self.settings.min_version, self.settings.max_version)
+        self.wants_hello = self.tuning.capture_bytes > 0 or any((one.min_version, one.max_version) != bounds for one in distinct)
+
+    # --- contexts ------------------------------------------------------------------------------------------------------
+
+    def _prepare(self, context: SSL.Context, settings: Tls, certificates: tuple[CertificateFile, ...]) -> None:
+        apply_policy(
+            context,
+            settings,
+            server_side=True,
+            tuning=self.tuning,
+            authorities=self._authorities,
+            kinds=len(certificates),
+            dh=next((one.dh for one in certificates if one.dh), b""),
+        )
+        install(context, certificates)
         context.set_session_id(_SCOPE)
-        if not self.settings.tickets:
+        if not settings.tickets:
             context.set_options(SSL.OP_NO_TICKET)
-        if self.settings.alpn:
-            context.set_alpn_select_callback(_alpn_chooser(self.settings.alpn))
+        if self.tuning.keeps_secrets:
+            context.set_keylog_callback(keep_secret)
+        if not self.tuning.keeps_sessions:
+            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        if settings.alpn:
+            context.set_alpn_select_callback(_alpn_chooser(settings.alpn))
+        if any(one.staple for one in certificates):
+            context.set_ocsp_server_callback(_stapler(certificates))
 
     def _choose(self, ssl: Any, alert: Any, _argument: Any) -> int:
         """OpenSSL's question at each ClientHello."""
         name = _lib.SSL_get_servername(ssl, _lib.TLSEXT_NAMETYPE_host_name)
-        certificate = self.certificate_for(_ffi.string(name) if name != _ffi.NULL else None)
-        if certificate is None:
-            alert[0] = _UNRECOGNIZED_NAME
-            return int(_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
-        if certificate is not self._default:
-            try:
-                context = self._context_of(certificate)
-            except ConfigError:  # a file that was read at the start is gone or broken now
-                alert[0] = _INTERNAL_ERROR
-                return int(_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
-            _lib.SSL_set_SSL_CTX(ssl, context._context)
+        choice = self.certificates_for(_ffi.string(name) if name != _ffi.NULL else None)
+        if not choice:
+            return _refuse(alert, _UNRECOGNIZED_NAME)
+        settings = choice[0].settings
+        if settings is not self.settings:
+            if not _speaks(settings, _lib.SSL_version(ssl)):
+                return _refuse(alert, _PROTOCOL_VERSION)
+            set_verify(ssl, settings, self._verify)
+        try:
+            context = self._context_of(choice)
+        except ConfigError:  # it was proven at the start; what it needs is gone now
+            return _refuse(alert, _INTERNAL_ERROR)
+        _lib.SSL_set_SSL_CTX(ssl, context._context)
         return int(_lib.SSL_TLSEXT_ERR_OK)
 
-    def _context_of(self, certificate: Certificate) -> SSL.Context:
-        context = self._contexts.get(certificate.path)
+    def _context_of(self, choice: Choice) -> SSL.Context:
+        key = tuple(map(id, choice))
+        context = self._contexts.pop(key, None)
         if context is None:
+            if len(self._contexts) >= CONTEXTS_MAX:
+                del self._contexts[next(iter(self._contexts))]
             context = SSL.Context(SSL.TLS_SERVER_METHOD)
-            self._prepare(context, certificate)
-            self._contexts[certificate.path] = context
+            self._prepare(context, choice[0].settings, tuple(entry.certificate for entry in choice))
+        self._contexts[key] = context  # at the end: it is the one that was used last
         return context
 
 
+def _refuse(alert: Any, number: int) -> int:
+    alert[0] = number
+    return int(_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
+
+
+def _speaks(settings: Tls, version: int) -> bool:
+    """Whether a line allows the version that was agreed on before its name was known."""
+    return version_number(settings.min_version, 0) <= version <= version_number(settings.max_version, 0xFFFF)
+
+
 def _alpn_chooser(offered: tuple[str, ...]) -> Callable[[SSL.Connection, list[bytes]], Any]:
-    ours = [name.encode() for name in offered if name.encode() in _SERVED_PROTOCOLS]
+    ours = [name.encode() for name in offered if name.encode() in SERVED_PROTOCOLS]
 
     def choose(_connection: SSL.Connection, theirs: list[bytes]) -> Any:
         for name in ours:
@@ -136,56 +223,11 @@ def _alpn_chooser(offered: tuple[str, ...]) -> Callable[[SSL.Connection, list[by
     return choose
 
 
-class ServerTls:
-    """The TLS side of one `server … ssl`."""
+def _stapler(certificates: tuple[CertificateFile, ...]) -> Callable[[SSL.Connection, Any], bytes]:
+    by_leaf = {one.leaf: one.staple for one in certificates}
 
-    __slots__ = ("_sessions", "_verifies", "context", "settings")
+    def staple(connection: SSL.Connection, _data: Any) -> bytes:
+        shown = connection.get_certificate(as_cryptography=True)
+        return by_leaf.get(shown, b"") if shown is not None else b""
 
-    def __init__(self, settings: Tls) -> None:
-        """Raises ConfigError for certificates and settings that cannot be used."""
-        self.settings = settings
-        self.context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        self._verifies = verifies(settings, server_side=False)
-        self._sessions: dict[bytes | None, SSL.Session] = {}
-        apply_policy(self.context, settings, server_side=False)
-        for path in settings.certificates[:1]:
-            load_certificate(path).install(self.context)
-        if settings.alpn:
-            self.context.set_alpn_protos([name.encode() for name in settings.alpn if name.encode() in _SERVED_PROTOCOLS] or [b"http/1.1"])
-
-    async def connect(self, stream: Stream, server_name: bytes | None, deadline: float) -> TlsStream:
-        """Handshake over a connected stream, for that name. Raises TlsError, DeadlinePassed; the stream is closed then."""
-        tls = TlsStream.over(stream, self.context, server_side=False, verification=Verification() if self._verifies else None)
-        connection = tls.connection
-        try:
-            if server_name:
-                connection.set_tlsext_host_name(server_name)
-            expected = self._expected(server_name)
-            if expected and self._verifies:
-                expect_name(connection, expected)
-            session = self._sessions.get(server_name)
-            if session is not None:
-                connection.set_session(session)
-            await tls.handshake(deadline)
-        except BaseException:
-            tls.close()
-            raise
-        return tls
-
-    def _expected(self, server_name: bytes | None) -> bytes | None:
-        """Whom the certificate must be for: the name that is sent; `verifyhost` where none is, or only what the client asked for."""
-        settings = self.settings
-        if settings.verifyhost and not (server_name and settings.sni):
-            return settings.verifyhost.encode()
-        return server_name
-
-    def remember(self, server_name: bytes | None, tls: TlsStream) -> None:
-        """Keep its session for later connections. To be called after something was read: in TLS 1.3 a session comes with the answer."""
-        session = tls.connection.get_session() if self.settings.reuse and tls.handshake_done else None
-        if session is not None:
-            if server_name not in self._sessions and len(self._sessions) >= SESSIONS_MAX:
-                del self._sessions[next(iter(self._sessions))]
-            self._sessions[server_name] = session
-
-
-__all__ = ["BindTls", "ServerTls", "TlsError", "TlsStream"]
+    return staple

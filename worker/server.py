@@ -16,8 +16,8 @@ from common import model
 from common.model import AddressKind
 from common.net.sockaddr import SockAddr, initial, is_numeric, resolve, sockaddr
 from common.observe import fields as f
-from worker.certs import ServerTls
 from worker.http.head import Response
+from worker.server_tls import ServerTls
 from worker.servers.idle import Fate, IdleBook, Reuse
 from worker.stickiness import packed_place
 from worker.tls import TlsStream
@@ -68,7 +68,7 @@ class Server:
         found = initial(server)
         if found is not None:
             self._family, self._address = sockaddr(found)
-        self.tls = ServerTls(server.tls) if server.tls is not None else None
+        self.tls = ServerTls(server.tls, world.tuning, world.authorities) if server.tls is not None else None
         self.source = sockaddr(resolve(server.source)) if server.source is not None else None
         self.usable = not server.disabled
         self.alive = not server.disabled  # it serves who must come to it, though balancing may not choose it

@@ -25,6 +25,7 @@ from worker.http.head import Request
 from worker.outcome import log_unread, refuse_unread
 from worker.receive import Seat, real_addresses
 from worker.tls import TlsError
+from worker.tls_hello import look_at_hello
 
 if TYPE_CHECKING:
     from worker.connect import ServerConnection
@@ -201,7 +202,9 @@ class Session:
 
     async def _handshake(self, deadline: float) -> None:
         """Raises TlsError, DeadlinePassed."""
-        stream = self.world.bind_tls(self.bind).over(self.stream)
+        bind = self.world.bind_tls(self.bind)
+        hello = await look_at_hello(self.stream, deadline) if bind.wants_hello else None
+        stream = bind.over(self.stream, hello)
         self.stream = stream
         self.world.handshakes += 1
         try:

@@ -39,6 +39,8 @@ _RELEASE_BUFFERS = _lib.SSL_MODE_RELEASE_BUFFERS
 
 # A single SSL_write makes one record (at most 16 KiB) because partial writes are on.
 RECORD_BYTES_MAX = 16384
+SMALL_RECORDS_BYTES = 65536
+"""After a pause, so much is sent in records of tune.ssl.maxrecord: the client can begin to read before a whole large record is there."""
 
 
 class TlsError(ConnectionError):
@@ -86,12 +88,16 @@ def take_error(number: int = 0) -> TlsError:
 
 
 class Verification:
-    """What a verification found: the first fault of the peer's own certificate and of its issuers, X509_V_ERR numbers."""
+    """What OpenSSL's callbacks noted. error, ca_error, ca_depth: the first fault of the peer's own certificate and of its issuers.
 
-    __slots__ = ("ca_depth", "ca_error", "error")
+    Faults are X509_V_ERR numbers. secrets: by key log label, in hexadecimal, under tune.ssl.keylog.
+    """
+
+    __slots__ = ("ca_depth", "ca_error", "error", "secrets")
 
     def __init__(self) -> None:
         self.error = self.ca_error = self.ca_depth = 0
+        self.secrets: dict[str, bytes] = {}
 
 
 class TlsStream(Stream):
@@ -101,9 +107,26 @@ class TlsStream(Stream):
     needs to write first, an answer to a key update, and the socket is full.
     """
 
-    __slots__ = ("answer_waits", "broken", "connection", "error_code", "error_text", "handshake_done", "ssl", "verification")
+    __slots__ = (
+        "answer_waits",
+        "blocked",
+        "broken",
+        "connection",
+        "error_code",
+        "error_text",
+        "handshake_done",
+        "hello",
+        "sent_at",
+        "sent_bytes",
+        "ssl",
+        "verification",
+    )
 
     tls = True
+    # Of the whole process (`limit_records`).
+    record_max = RECORD_BYTES_MAX
+    small_record = 0
+    idle_s = 0.0
 
     def __init__(
         self,
@@ -120,9 +143,12 @@ class TlsStream(Stream):
         self.ssl = self.connection._ssl
         self.handshake_done = False
         self.answer_waits = False
+        self.blocked = 0
+        self.sent_at = self.sent_bytes = 0.0
         self.broken = False
         self.error_code = 0
         self.error_text = b""
+        self.hello = b""
         self.verification = verification
         if verification is not None:
             self.connection.set_app_data(verification)
@@ -245,20 +271,44 @@ class TlsStream(Stream):
     # --- writing ---------------------------------------------------------------------------------------------------------
 
     def send_now(self, data: bytes | memoryview) -> int:
+        if self.small_record:
+            return self._send_small(data)
         total = len(data)
-        if total <= RECORD_BYTES_MAX:
+        if total <= self.record_max:
             count = _write(self.ssl, data if isinstance(data, bytes) else _ffi.from_buffer(data), total) if total else 0
             if count == total:
                 return total
             return self._sent(count)
         done = 0
         whole = _ffi.from_buffer(data)
+        record_max = self.record_max
         while done < total:
-            count = _write(self.ssl, whole + done, total - done)
+            left = total - done
+            count = _write(self.ssl, whole + done, left if left < record_max else record_max)
             if count <= 0:
                 self._sent(count)
                 break
             done += count
+        return done
+
+    def _send_small(self, data: bytes | memoryview) -> int:
+        """As send_now, in small records after a pause. A record that would block is tried again with the same size: OpenSSL insists."""
+        now = self.pump.now
+        if now - self.sent_at > self.idle_s:
+            self.sent_bytes = 0
+        self.sent_at = now
+        whole, total, done = _ffi.from_buffer(data), len(data), 0
+        while done < total:
+            size = self.blocked or (self.small_record if self.sent_bytes < SMALL_RECORDS_BYTES else self.record_max)
+            size = min(size, total - done)
+            count = _write(self.ssl, whole + done, size)
+            if count <= 0:
+                self.blocked = size
+                self._sent(count)
+                break
+            self.blocked = 0
+            done += count
+            self.sent_bytes += count
         return done
 
     def _sent(self, count: int) -> int:
@@ -291,6 +341,13 @@ class TlsStream(Stream):
             if _lib.SSL_shutdown(self.ssl) < 0:
                 _lib.ERR_clear_error()
             self.broken = True
+
+
+def limit_records(max_record: int, hard_max_record: int, idle_s: float) -> None:
+    """tune.ssl.maxrecord and tune.ssl.hard-maxrecord, bytes; 0 = no limit of ours. idle_s: what counts as a pause."""
+    TlsStream.record_max = min(hard_max_record or RECORD_BYTES_MAX, RECORD_BYTES_MAX)
+    TlsStream.small_record = min(max_record, TlsStream.record_max)
+    TlsStream.idle_s = idle_s
 
 
 def release_buffers(context: SSL.Context) -> None:

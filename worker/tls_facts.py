@@ -14,6 +14,7 @@ from OpenSSL import SSL
 from worker.tls import TlsStream
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
+_ffi: Any = SSL._ffi  # type: ignore[attr-defined]
 
 
 class ConnectionFacts:
@@ -55,7 +56,12 @@ class ConnectionFacts:
 
     @property
     def cipher_algorithm_bits(self) -> int:
-        return self._connection.get_cipher_bits() or 0
+        cipher = _lib.SSL_get_current_cipher(self._stream.ssl)
+        if cipher == _ffi.NULL:
+            return 0
+        bits = _ffi.new("int *")
+        _lib.SSL_CIPHER_get_bits(cipher, bits)
+        return int(bits[0])
 
     @property
     def curve(self) -> bytes:
@@ -72,7 +78,8 @@ class ConnectionFacts:
 
     @property
     def session_id(self) -> bytes:
-        return b""
+        session = _lib.SSL_get_session(self._stream.ssl)
+        return session_id(session) if session != _ffi.NULL else b""
 
     @property
     def session_key(self) -> bytes:
@@ -106,10 +113,11 @@ class ConnectionFacts:
 
     @property
     def hello(self) -> bytes:
-        return b""
+        return self._stream.hello
 
     def secret(self, label: str) -> bytes:
-        return b""
+        found = self._stream.verification
+        return found.secrets.get(label, b"") if found is not None else b""
 
     @property
     def peer_certificate(self) -> bytes:
@@ -156,3 +164,35 @@ class ConnectionFacts:
     def verify_ca_error_depth(self) -> int:
         found = self._stream.verification
         return found.ca_depth if found is not None else 0
+
+
+def session_id(session: Any) -> bytes:
+    """Of OpenSSL's session: it has no other way out of the library than the fourth field of its DER form
+    (i2d_SSL_SESSION(3); version, protocol, cipher, id)."""
+    size = _lib.i2d_SSL_SESSION(session, _ffi.NULL)
+    if size <= 0:
+        return b""
+    buffer = _ffi.new("unsigned char[]", size)
+    pointer = _ffi.new("unsigned char **", buffer)
+    _lib.i2d_SSL_SESSION(session, pointer)
+    return _fields(bytes(_ffi.buffer(buffer, size)))[3]
+
+
+def _fields(der: bytes) -> list[bytes]:
+    """The contents of the first four elements of a sequence that OpenSSL wrote."""
+    position, _ = _head(der, 0)
+    found = []
+    for _ in range(4):
+        start, size = _head(der, position)
+        found.append(der[start : start + size])
+        position = start + size
+    return found
+
+
+def _head(der: bytes, position: int) -> tuple[int, int]:
+    """(where the content begins, its length)."""
+    first = der[position + 1]
+    if first < 0x80:
+        return position + 2, first
+    octets = first & 0x7F
+    return position + 2 + octets, int.from_bytes(der[position + 2 : position + 2 + octets], "big")

@@ -9,17 +9,17 @@ Source: HAProxy manual 5.1 "ca-file", "ca-verify-file", "no-ca-names", "crl-file
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
-from cryptography import x509
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from common.acl.x509_errors import NUMBERS
 from common.errors import ConfigError
 from common.model import Tls
 from worker.tls import Verification, release_buffers, take_error
+from worker.tls_tuning import Tuning
+from worker.trust import Authorities
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
 _ffi: Any = SSL._ffi  # type: ignore[attr-defined]
@@ -30,6 +30,12 @@ _VERSIONS = {
     "TLSv1.1": SSL.TLS1_1_VERSION,
     "TLSv1.2": SSL.TLS1_2_VERSION,
     "TLSv1.3": SSL.TLS1_3_VERSION,
+}
+_WITHOUT = {
+    SSL.TLS1_VERSION: SSL.OP_NO_TLSv1,
+    SSL.TLS1_1_VERSION: SSL.OP_NO_TLSv1_1,
+    SSL.TLS1_2_VERSION: SSL.OP_NO_TLSv1_2,
+    SSL.TLS1_3_VERSION: SSL.OP_NO_TLSv1_3,
 }
 _VERIFY = {
     "none": SSL.VERIFY_NONE,
@@ -42,16 +48,27 @@ _INTERMEDIATE_CIPHERS = ":".join(
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     for exchange in ("ECDHE-ECDSA", "ECDHE-RSA")
 )
+SERVED_PROTOCOLS = (b"http/1.1", b"http/1.0")
 _PRESET_GROUPS = "X25519:prime256v1:secp384r1"
-_SYSTEM_CA = "@system-ca"
-_CA_ENDINGS = (".pem", ".crt", ".cer", ".crl")
 
 Faults = Collection[int] | None
 """X509_V_ERR numbers; None stands for all."""
 
 
-def apply_policy(context: SSL.Context, settings: Tls, *, server_side: bool) -> None:
-    """Raises ConfigError on names that OpenSSL does not know and files that cannot be used."""
+def apply_policy(
+    context: SSL.Context,
+    settings: Tls,
+    *,
+    server_side: bool,
+    tuning: Tuning = Tuning(),  # noqa: B008  # a frozen value
+    authorities: Authorities | None = None,
+    kinds: int = 1,
+    dh: bytes = b"",
+) -> None:
+    """kinds: how many certificates of different kinds it has. dh: parameters that came with one of them.
+
+    Raises ConfigError on names that OpenSSL does not know and files that cannot be used.
+    """
     release_buffers(context)
     context.set_min_proto_version(_VERSIONS[settings.min_version or _MIN_VERSION_OF_PRESET[settings.preset]])
     if settings.max_version:
@@ -60,9 +77,30 @@ def apply_policy(context: SSL.Context, settings: Tls, *, server_side: bool) -> N
     if server_side and not settings.prefer_client_ciphers:
         options |= SSL.OP_CIPHER_SERVER_PREFERENCE
     context.set_options(options)
-    _set_ciphers(context, settings)
+    context.set_timeout(max(1, int(tuning.lifetime_s)))
+    _set_ciphers(context, settings, tuning, kinds)
     _set_lists(context, settings)
-    _set_verification(context, settings, server_side=server_side)
+    if server_side and settings.preset != "modern":
+        _set_dh(context, dh or tuning.dh)
+    _set_verification(context, settings, authorities or Authorities(), server_side=server_side)
+
+
+def version_number(name: str, default: int) -> int:
+    return _VERSIONS[name] if name else default
+
+
+def version_options(settings: Tls) -> int:
+    """Options of OpenSSL that forbid the versions outside the range: for a connection whose context allows more."""
+    low, high = version_number(settings.min_version, 0), version_number(settings.max_version, 0xFFFF)
+    return sum(option for version, option in _WITHOUT.items() if not low <= version <= high)
+
+
+def keep_secret(connection: SSL.Connection, line: bytes) -> None:
+    """tune.ssl.keylog: OpenSSL's line is a label, the client's random and a secret, in hexadecimal."""
+    found = connection.get_app_data()
+    words = line.split()
+    if isinstance(found, Verification) and len(words) == 3:
+        found.secrets[words[0].decode()] = words[2]
 
 
 def verifies(settings: Tls, *, server_side: bool) -> bool:
@@ -83,11 +121,15 @@ def expect_name(connection: SSL.Connection, name: bytes) -> None:
 # --- ciphers and their like --------------------------------------------------------------------------------------------
 
 
-def _set_ciphers(context: SSL.Context, settings: Tls) -> None:
-    ciphers = settings.ciphers or (_INTERMEDIATE_CIPHERS if settings.preset == "intermediate" else None)
+def _set_ciphers(context: SSL.Context, settings: Tls, tuning: Tuning, kinds: int) -> None:
+    ciphers = settings.ciphers or (_INTERMEDIATE_CIPHERS if settings.preset == "intermediate" else "")
+    # Of two certificates for one name the one with ECDSA is shown to whoever can do both: RSA goes behind, in its own order.
+    more = [":+aRSA"] if kinds > 1 else []
+    if tuning.security_level is not None:
+        more.append(f":@SECLEVEL={tuning.security_level}")
     try:
-        if ciphers:
-            context.set_cipher_list(ciphers.encode())
+        if ciphers or more:
+            context.set_cipher_list(((ciphers or "DEFAULT") + "".join(more)).encode())
         if settings.ciphersuites:
             context.set_tls13_ciphersuites(settings.ciphersuites.encode())
     except SSL.Error as error:
@@ -111,6 +153,22 @@ def _set_lists(context: SSL.Context, settings: Tls) -> None:
             raise ConfigError(f"unable to set SSL {what} list to '{value}'")
 
 
+def _set_dh(context: SSL.Context, parameters: bytes) -> None:
+    """Without parameters, DHE ciphers of TLS 1.2 are not offered."""
+    if not parameters:
+        return
+    memory = _lib.BIO_new_mem_buf(parameters, len(parameters))
+    found = _lib.PEM_read_bio_DHparams(memory, _ffi.NULL, _ffi.NULL, _ffi.NULL)
+    _lib.BIO_free(memory)
+    if found == _ffi.NULL:
+        take_error()
+        raise ConfigError("unable to load DH parameters: no PEM parameters that OpenSSL can read")
+    done = _lib.SSL_CTX_set_tmp_dh(context._context, found)
+    _lib.DH_free(found)
+    if done != 1:
+        raise ConfigError(f"unable to use the DH parameters: {take_error().detail}")
+
+
 # --- verification ------------------------------------------------------------------------------------------------------
 
 
@@ -118,20 +176,21 @@ def _verify_word(settings: Tls, *, server_side: bool) -> str:
     return settings.verify or ("none" if server_side else "required")
 
 
-def _set_verification(context: SSL.Context, settings: Tls, *, server_side: bool) -> None:
+def _set_verification(context: SSL.Context, settings: Tls, authorities: Authorities, *, server_side: bool) -> None:
     word = _verify_word(settings, server_side=server_side)
-    for path in filter(None, (settings.ca_file, settings.ca_verify_file)):
-        _trust(context, path)
-    if not server_side and word == "required" and not settings.ca_file:
-        context.set_default_verify_paths()
-    if server_side and settings.ca_file and settings.ca_file != _SYSTEM_CA and settings.ca_names:
-        _name_authorities(context, settings.ca_file)
-    if settings.crl_file:
-        _revoke(context, settings.crl_file)
-    callback = _callback(faults(settings.crt_ignore_err), faults(settings.ca_ignore_err))
+    authorities.install(context, settings, server_side=server_side, verifies=word != "none")
+    callback = verify_callback(settings)
     _lib.SSL_CTX_set_verify(context._context, _VERIFY[word], callback)
     context._verify_callback = callback  # it must live as long as the context and its connections, which copy this
 
+
+def set_verify(ssl: Any, settings: Tls, callback: Any) -> None:
+    """What a line of a crt-list says of clients' certificates takes the place of what the bind says. callback: the bind's, which lives."""
+    _lib.SSL_set_verify(ssl, _VERIFY[_verify_word(settings, server_side=True)], callback)
+
+
+def verify_callback(settings: Tls) -> Any:
+    return _callback(faults(settings.crt_ignore_err), faults(settings.ca_ignore_err))
 
 
 def _callback(ignored: Faults, ignored_of_authorities: Faults) -> Any:
@@ -172,47 +231,3 @@ def faults(text: str | None) -> Faults:
             raise ConfigError(f"'{word}' is no verification error of the TLS library")
         found.add(number)
     return found
-
-
-def _trust(context: SSL.Context, path: str) -> None:
-    """Authorities of a file, of all files of a directory, or the system's."""
-    if path == _SYSTEM_CA:
-        context.set_default_verify_paths()
-        return
-    for file in _ca_files(path):
-        try:
-            context.load_verify_locations(file)
-        except SSL.Error as error:
-            raise ConfigError(f"unable to set CA file '{file}'") from error
-
-
-def _ca_files(path: str) -> Iterator[str]:
-    if not os.path.isdir(path):
-        yield path
-        return
-    for name in sorted(os.listdir(path)):
-        if name.endswith(_CA_ENDINGS) and not name.startswith("."):
-            yield os.path.join(path, name)
-
-
-def _name_authorities(context: SSL.Context, path: str) -> None:
-    """Tell clients whose certificates are welcome."""
-    for file in _ca_files(path):
-        with open(file, "rb") as opened:
-            data = opened.read()
-        if b"BEGIN CERTIFICATE" in data:
-            for certificate in x509.load_pem_x509_certificates(data):
-                context.add_client_ca(certificate)
-
-
-def _revoke(context: SSL.Context, path: str) -> None:
-    """Every certificate of a chain needs a list of its authority, as the manual has it."""
-    store = context.get_cert_store()
-    assert store is not None
-    try:
-        store.load_locations(path)
-    except crypto.Error as error:
-        raise ConfigError(f"unable to load CRL file '{path}'") from error
-    store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
-
-

@@ -28,6 +28,7 @@ from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.process.launch import Launch
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
+from worker.certificate import CertificateStore
 from worker.certs import BindTls
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
@@ -40,8 +41,10 @@ from worker.sessionlog import SessionLog
 from worker.standing import Standing
 from worker.tally import Tallies, Tally
 from worker.tickets import context_for
-from worker.tls import TlsStream
+from worker.tls import TlsStream, limit_records
 from worker.tls_facts import ConnectionFacts
+from worker.tls_tuning import Tuning
+from worker.trust import Authorities
 
 
 class World:
@@ -75,7 +78,11 @@ class World:
         self.frontends: dict[str, Frontend] = {}
         self.backends: dict[str, Backend] = {}
         self._binds: dict[int, tuple[Bind, Frontend]] = {}
-        self._tls: dict[int, BindTls] = {}
+        self.tuning = Tuning.of(self.config.globals)
+        limit_records(self.tuning.max_record, self.tuning.hard_max_record, self.tuning.idle_s)
+        self.certificates = CertificateStore(self.config)
+        self.authorities = Authorities()
+        self.bind_contexts: dict[int, BindTls] = {}
         self._build()
         self.standing = Standing(self)
         self.standing.follow()
@@ -113,7 +120,8 @@ class World:
         for bind in proxy.binds:
             self._binds[bind.id] = (bind, frontend)
             if bind.tls is not None:
-                self._tls[bind.id] = BindTls(bind.tls, context_for(len(self._tls)))
+                initial = context_for(len(self.bind_contexts))
+                self.bind_contexts[bind.id] = BindTls(bind.tls, initial, self.certificates, self.authorities, self.tuning)
 
     def _logger(self, targets: list[model.LogTarget], tag: str | None) -> Logger:
         settings = self.config.globals
@@ -128,7 +136,7 @@ class World:
         return found[0] if found is not None else None
 
     def bind_tls(self, bind: Bind) -> BindTls:
-        return self._tls[bind.id]
+        return self.bind_contexts[bind.id]
 
     def spawn_session(self, bind: Bind, stream: Stream, header: ProxyHeader | None, seat: Seat | None, *, introduced: bool) -> None:
         """A new client. header: what the dispatcher says of it. introduced: nothing more will say who it is."""

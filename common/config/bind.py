@@ -19,7 +19,7 @@ from common.config.statement import Statement, Words
 from common.config.tls_words import ROWS as TLS_ROWS
 from common.config.tls_words import TlsParser, merge_defaults, settle_versions
 from common.config.values import is_identifier
-from common.model import Address, AddressKind, Bind
+from common.model import Address, AddressKind, Bind, Tls
 from common.units import parse_time
 
 PROCESS_MAX = 64
@@ -94,7 +94,7 @@ def _settle(scope: Scope, statement: Statement, draft: BindDraft, owner: str) ->
         complaint = settle_versions(tls)
         if complaint:
             statement.alert(f"{owner}{complaint}", hint="Set ssl-min-ver and ssl-max-ver instead.")
-        if not tls.settings.certificates and not tls.settings.crt_lists:
+        if not names_certificates(tls.settings):
             statement.alert(
                 f"Proxy '{scope.proxy.name}': no SSL certificate specified for bind '{statement.argument(0)}' at "
                 f"[{statement.line.file}:{statement.line.number}] (use 'crt').",
@@ -106,13 +106,17 @@ def _settle(scope: Scope, statement: Statement, draft: BindDraft, owner: str) ->
                 f"{owner}verify is enabled but no CA file specified",
                 hint="Add ca-file FILE with the authorities of the clients' certificates.",
             )
-    elif tls.settings.certificates or tls.settings.crt_lists:
+    elif names_certificates(tls.settings):
         statement.warn(
             f"Proxy '{scope.proxy.name}': A certificate was specified but SSL was not enabled on bind '{statement.argument(0)}' at "
             f"[{statement.line.file}:{statement.line.number}] (use 'ssl').",
             hint="Add the word ssl.",
             slug="certificate-without-ssl",
         )
+
+
+def names_certificates(settings: Tls) -> bool:
+    return bool(settings.certificates or settings.default_certificates or settings.crt_lists)
 
 
 def resolve_processes(specifications: list[str], nbproc: int) -> frozenset[int]:

@@ -6,6 +6,7 @@ Source: HAProxy configuration manual 4.2 "default_backend", "use_backend", "use-
 
 from __future__ import annotations
 
+from common.config.check_certificates import named_by, stored
 from common.config.draft import ProxyDraft, State
 from common.config.stick_words import TYPES
 from common.config.suggest import did_you_mean
@@ -44,16 +45,11 @@ def _stored_certificates(state: State) -> None:
     """`crt @STORE/NAME` names an alias or a file of a crt-store."""
     for draft in state.proxies:
         for bind in draft.proxy.binds:
-            for path in bind.tls.certificates if bind.tls else ():
-                if path.startswith("@") and not _stored(state, path):
+            for place, path in named_by(bind):
+                if path.startswith("@") and stored(state, path) is None:
                     stores = [f"@{store}/{one.alias or one.certificate}" for store, held in state.config.crt_stores.items() for one in held]
                     near = did_you_mean(path, stores, otherwise=".")
-                    state.alert_at(bind.place, f"unable to find certificate '{path}' in any crt-store{near}", slug="unknown-certificate")
-
-
-def _stored(state: State, path: str) -> bool:
-    store, _, name = path[1:].partition("/")
-    return any(name in (one.alias, one.certificate) for one in state.config.crt_stores.get(store, ()))
+                    state.alert_at(place, f"unable to find certificate '{path}' in any crt-store{near}", slug="unknown-certificate")
 
 
 def _backends(state: State, draft: ProxyDraft) -> None:

@@ -166,6 +166,16 @@ def tune(check: Callable[[Statement], None]) -> SectionParser:
     return parse
 
 
+def session_cache(statement: Statement) -> None:
+    if values.integer(statement, 0, least=0, most=values.INTEGER_MAX):
+        statement.note(
+            f"'{statement.keyword}' : the TLS library keeps up to 20480 sessions in each worker, whatever the number",
+            0,
+            "0 turns it off; tickets, which clients keep, need no memory.",
+            "no-effect",
+        )
+
+
 def number(least: int = 0, most: int = values.INTEGER_MAX) -> Callable[[Statement], None]:
     return lambda statement: void(values.integer(statement, 0, least=least, most=most))
 

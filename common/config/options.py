@@ -23,6 +23,7 @@ class LoadOptions:
 
     features, enabled: what feature() and enabled() are true for. workers: `--workers N`, overriding the file.
     read_file: bytes of a file that a line names (error pages, maps, pattern lists); it may raise OSError. None: they are not looked at.
+    list_folder: the names in a directory of certificates; it may raise OSError. None: directories are not looked into.
     peer_name: -L. now: seconds since 1970, for certificates that expire; None: not checked.
     """
 
@@ -38,3 +39,4 @@ class LoadOptions:
     now: float | None = None
     peer_name: str = "localhost"
     read_file: Callable[[str], bytes] | None = None
+    list_folder: Callable[[str], list[str]] | None = None

@@ -17,14 +17,14 @@ SLUG = "not-yet"
 
 _GLOBAL = """
     close-spread-time fd-soft-limit h1-case-adjust h1-case-adjust-file h1-do-not-close-on-insecure-transfer-encoding
-    harden.reject-privileged-ports.tcp issuers-chain-path maxpipes maxsslconn mworker-max-reloads pp2-never-send-local
-    server-state-base server-state-file ssl-default-bind-client-sigalgs ssl-default-server-client-sigalgs ssl-dh-param-file
-    ssl-load-extra-del-ext ssl-load-extra-files ssl-security-level ssl-skip-self-issued-ca stats-file strict-limits
+    harden.reject-privileged-ports.tcp maxpipes maxsslconn mworker-max-reloads pp2-never-send-local
+    server-state-base server-state-file
+    stats-file strict-limits
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
-    tune.http.logurilen tune.idletimer tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once tune.notsent-lowat.client
+    tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once tune.notsent-lowat.client
     tune.notsent-lowat.server tune.pattern.cache-size tune.pipesize tune.rcvbuf.client tune.rcvbuf.server tune.retry.body-size
-    tune.sndbuf.client tune.sndbuf.server tune.ssl.cachesize tune.ssl.capture-cipherlist-size tune.ssl.default-dh-param
-    tune.ssl.hard-maxrecord tune.ssl.lifetime tune.ssl.maxrecord tune.ssl.ticket-rotation tune.vars.global-max-size
+    tune.sndbuf.client tune.sndbuf.server
+    tune.ssl.ticket-rotation tune.vars.global-max-size
     tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size tune.worker.hang-timeout
     warn-blocked-traffic-after
 """
@@ -41,11 +41,11 @@ _PROXIES = """
     stick store-request/stick store-response/stick-table/timeout request-total
 """
 
-_BIND = "ca-ignore-err ca-verify-file client-sigalgs crl-file crt-ignore-err crt-list ecdhe guid-prefix nice no-ca-names ssl-preset"
+_BIND = "guid-prefix nice"
 
 _SERVER = """
-    client-sigalgs crl-file guid hash-key no-sni-auto no-ssl-reuse non-stick pipeline pool-warm redir resolve-net resolve-opts
-    resolve-prefer resolvers set-proxy-v2-tlv-fmt() sni-auto ssl-reuse stick tcp-ut tfo verifyhost
+    guid hash-key non-stick pipeline pool-warm redir resolve-net resolve-opts
+    resolve-prefer resolvers set-proxy-v2-tlv-fmt() stick tcp-ut tfo
 """
 
 # Kind of line -> its pending keywords.
@@ -54,7 +54,7 @@ PENDING: Mapping[Section, frozenset[str]] = {
     D_PROXIES: frozenset(name.strip() for name in re.split(r"[/\n]", _PROXIES) if name.strip()),
     Section.BIND: frozenset(_BIND.split()),
     SERVERS: frozenset(_SERVER.split()),
-    Section.TOP: frozenset({"crt-store", "log-profile", "peers", "resolvers"}),
+    Section.TOP: frozenset({"log-profile", "peers", "resolvers"}),
 }
 
 # Actions of rules: `http-request track-sc0 …`.

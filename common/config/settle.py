@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
+from common.config.crt_list import settle_lists
 from common.config.draft import ProxyDraft, Scope, State
 from common.config.error_words import settle_errors
 from common.config.server import settle_server
@@ -40,6 +41,7 @@ def _settle_proxy(state: State, draft: ProxyDraft, bind_ids: Iterator[int]) -> N
     scope = Scope(state, draft.section, proxy.name, draft)
     for bind in proxy.binds:
         bind.id = next(bind_ids)
+        settle_lists(state, bind)
     proxy.servers = [settle_server(scope, one) for one in draft.servers]
     _server_ids(state, proxy)
     settle_errors(state, draft)

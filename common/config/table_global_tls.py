@@ -7,7 +7,7 @@ Source: HAProxy configuration manual 3.1 ("ssl-…"), 3.2 ("tune.ssl…").
 from __future__ import annotations
 
 from common.config import global_words as words
-from common.config.global_rows import ANY, one, row
+from common.config.global_rows import ANY, one, refused, row
 from common.config.keywords import Keyword
 from common.config.proxy_words import SectionParser
 
@@ -22,12 +22,8 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
     ),
     one("ssl-default-bind-curves", "<curves>", words.ssl_default("bind", "curves"), "`curves` of bind lines without."),
     one("ssl-default-bind-sigalgs", "<algorithms>", words.ssl_default("bind", "sigalgs"), "`sigalgs` of bind lines without.", "2.8: 3.1"),
-    one(
-        "ssl-default-bind-client-sigalgs",
-        "<algorithms>",
-        words.ssl_default("bind", "client_sigalgs"),
-        "`client-sigalgs` of bind lines without.",
-        "2.8: 3.1",
+    refused(
+        "ssl-default-bind-client-sigalgs", "The TLS library gives no access to this list: `ssl-default-bind-sigalgs` holds instead."
     ),
     row(
         "ssl-default-bind-options",
@@ -52,12 +48,8 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
         "`sigalgs` of server lines without.",
         "2.9: 3.1",
     ),
-    one(
-        "ssl-default-server-client-sigalgs",
-        "<algorithms>",
-        words.ssl_default("server", "client_sigalgs"),
-        "`client-sigalgs` of server lines without.",
-        "2.9: 3.1",
+    refused(
+        "ssl-default-server-client-sigalgs", "The TLS library gives no access to this list: `ssl-default-server-sigalgs` holds instead."
     ),
     row(
         "ssl-default-server-options",
@@ -84,8 +76,8 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
     one(
         "tune.ssl.cachesize",
         "<number>",
-        words.tune(words.number()),
-        "Sessions kept for resumption without tickets; 0 turns it off.",
+        words.tune(words.session_cache),
+        "Sessions kept for resumption without tickets: 0 for none; the library's own limit of 20480 holds otherwise.",
         "3.2",
         default="20000",
     ),

@@ -15,6 +15,7 @@ from common.config.keywords import Keyword, Section, Status
 from common.config.line_words import WordParser
 from common.config.statement import Words
 from common.config.suggest import did_you_mean
+from common.model import CertificateList
 
 TlsParser = WordParser[TlsDraft]
 
@@ -80,13 +81,11 @@ def _server_certificate(state: State, draft: TlsDraft, words: Words) -> None:
 
 
 def _default_certificate(state: State, draft: TlsDraft, words: Words) -> None:
-    """default-crt: those of several such words come before every `crt`, in their order."""
-    count = sum(1 for word in draft.words if word == "default-crt") - 1
-    draft.settings.certificates.insert(count, joined(state.crt_base, words.required("a certificate file")))
+    draft.settings.default_certificates.append(joined(state.crt_base, words.required("a certificate file")))
 
 
 def _certificate_list(state: State, draft: TlsDraft, words: Words) -> None:
-    draft.settings.crt_lists.append(words.required("a file name"))
+    draft.settings.crt_lists.append(CertificateList(words.required("a file name"), len(draft.settings.certificates)))
 
 
 def _verify(*allowed: str) -> TlsParser:
@@ -321,13 +320,11 @@ ROWS: tuple[Keyword[TlsParser], ...] = (
         "Signature algorithms that we use.",
         manual="2.8: 5.1, 5.2",
     ),
-    _row(
+    _refused(
         "client-sigalgs",
         _BOTH,
         "<algorithms>",
-        _text("client_sigalgs", "a list of signature algorithms"),
-        "Signature algorithms accepted from certificates of clients.",
-        manual="2.8: 5.1, 5.2",
+        "The TLS library gives no access to this list: `sigalgs` holds for certificates of clients too.",
     ),
     _row("ssl-min-ver", _BOTH, _VERSION_LIST, _version("min_version"), "The lowest TLS version that is spoken.", default=DEFAULT_MIN),
     _row("ssl-max-ver", _BOTH, _VERSION_LIST, _version("max_version"), "The highest TLS version that is spoken.", default="TLSv1.3"),

@@ -60,6 +60,7 @@ def load_options(options: Options, sources: Sequence[tuple[str, bytes]] = ()) ->
         workers=options.workers,
         peer_name=options.peer_name or socket.gethostname(),
         read_file=read_file,
+        list_folder=os.listdir,
         now=time.time(),
     )
 

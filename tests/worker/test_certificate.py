@@ -7,9 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL
 
+from common.config.certificate_file import Lookup
 from common.errors import ConfigError
 from tests.worker.authority import Authority
-from worker.certificate import certificate_files, load_certificate
+from worker.certificate import certificate_files, install, load_certificate
 
 EC_PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
 
@@ -33,12 +34,16 @@ def test_forms_of_keys(authority: Authority, form: str) -> None:
     assert load_certificate(authority.file("form.pem", one.certificate_pem, key)).leaf == one.certificate
 
 
-@pytest.mark.parametrize("name", ["a.pem.key", "a.key"])
-def test_key_may_lie_beside_the_certificate(authority: Authority, name: str) -> None:
+@pytest.mark.parametrize(("name", "removes_extension"), [("a.crt.key", False), ("a.key", True)])
+def test_key_may_lie_beside_the_certificate(authority: Authority, name: str, removes_extension: bool) -> None:
     one = authority.issue("a.example")
-    path = authority.file(f"beside-{name}/a.pem", one.certificate_pem)
+    path = authority.file(f"beside-{name}/a.crt", one.certificate_pem)
     authority.file(f"beside-{name}/{name}", one.key_pem)
-    assert load_certificate(path).key.private_numbers() == one.key.private_numbers()
+    with pytest.raises(ConfigError, match="no key in it"):
+        load_certificate(path, Lookup(removes_extension=not removes_extension))
+    with pytest.raises(ConfigError, match="no key in it"):
+        load_certificate(path, Lookup(frozenset({"ocsp"}), removes_extension))
+    assert load_certificate(path, Lookup(removes_extension=removes_extension)).key.private_numbers() == one.key.private_numbers()
 
 
 def test_chain_is_what_follows_the_certificate(authority: Authority) -> None:
@@ -115,7 +120,7 @@ def test_usual_kinds_of_keys_serve(authority: Authority, kind: str) -> None:
     }[kind]()
     one = authority.issue("a.example", key=key)  # type: ignore[arg-type]
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    load_certificate(authority.file(f"{kind}.pem", pem, one.certificate_pem)).install(SSL.Context(SSL.TLS_SERVER_METHOD))
+    install(SSL.Context(SSL.TLS_SERVER_METHOD), [load_certificate(authority.file(f"{kind}.pem", pem, one.certificate_pem))])
 
 
 @pytest.mark.parametrize("kind", ["rsa of 1024 bits", "dsa"])
@@ -125,5 +130,5 @@ def test_key_that_openssl_refuses_is_a_fault_at_the_start(authority: Authority, 
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path = authority.file(f"weak-{kind}.pem", pem, one.certificate_pem)
     with pytest.raises(ConfigError, match="weak") as raised:
-        load_certificate(path).install(SSL.Context(SSL.TLS_SERVER_METHOD))
+        install(SSL.Context(SSL.TLS_SERVER_METHOD), [load_certificate(path)])
     assert "\n" not in str(raised.value)

@@ -12,7 +12,7 @@ from common.model import Tls
 from tests.common.net.driving import Driver, open_descriptors
 from tests.worker.authority import Authority
 from tests.worker.tls_peers import Peer, accept, bind_tls, client_context, connect, server_context
-from worker.certs import SESSIONS_MAX, ServerTls
+from worker.server_tls import SESSIONS_MAX, ServerTls
 from worker.tls import CLOSED, TlsError
 
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
@@ -84,8 +84,7 @@ def test_strict_sni_serves_the_names_it_has(driver: Driver, several: list[str]) 
 
 def test_first_certificate_with_a_name_has_it(authority: Authority) -> None:
     pems = [authority.pem("a.example"), authority.pem("b.example"), authority.pem("b.example")]
-    found = bind_tls(*pems).certificate_for(b"b.example")
-    assert found is not None and found.path == pems[1]
+    assert [found.certificate.path for found in bind_tls(*pems).certificates_for(b"b.example")] == [pems[1]]
 
 
 def test_directory_of_certificates_serves_all_of_them(driver: Driver, authority: Authority) -> None:
@@ -114,13 +113,16 @@ def test_bind_without_a_usable_certificate_is_a_fault(authority: Authority, cert
         bind_tls(*certificates)
 
 
-def test_file_that_breaks_after_the_start_costs_the_handshakes_that_need_it_only(driver: Driver, authority: Authority) -> None:
-    """The context of a second certificate is made when a client first asks for it, and reads the authorities anew."""
+def test_files_are_read_at_the_start_and_never_again(driver: Driver, authority: Authority) -> None:
+    """The context of a second certificate is made when a client first asks for it: by then the process may have given up its rights."""
     ca_file = authority.file("vanishing.pem", authority.root.certificate_pem)
-    bind = bind_tls(authority.pem("a.example"), authority.pem("b.example"), verify="optional", ca_file=ca_file)
-    os.unlink(ca_file)
-    assert isinstance(accept(driver, bind, name="b.example")[2], TlsError)
-    assert accept(driver, bind, name="a.example")[2] is None
+    pems = [authority.pem("a.example"), authority.pem("b.example")]
+    bind = bind_tls(*pems, verify="required", ca_file=ca_file)
+    for path in (ca_file, *pems):
+        os.unlink(path)
+    context = with_client_certificate(authority, authority)
+    for name in ("a.example", "b.example"):
+        assert accept(driver, bind, context, name=name)[2] is None
 
 
 # --- everything else about a bind holds for all its certificates --------------------------------------------------------

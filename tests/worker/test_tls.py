@@ -355,7 +355,7 @@ def test_client_that_vanishes_in_the_handshake_is_an_error_and_leaks_nothing(dri
         (b"CONNECT a:443 HTTP/1.1\r\n\r\n", "tls_http_request"),
         (b"SSH-2.0-OpenSSH_9.2\r\n" + b"x" * 20, "tls_wrong_version"),
         (b"\x00" * 50, None),
-        (os.urandom(5).replace(b"\x16", b"\x00") + b"\xff" * 60, None),
+        (b"\x99\x04\xf1\x00\x7f" + b"\xff" * 60, None),
         (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + HELLO, None),
         (HELLO[:60] + b"\xff" * 400, None),
     ],

@@ -10,7 +10,8 @@ from OpenSSL import SSL
 
 from common.model import Tls
 from tests.common.net.driving import Driver
-from worker.certs import BindTls, ServerTls
+from worker.certs import BindTls
+from worker.server_tls import ServerTls
 from worker.tls import TlsError, TlsStream
 
 

@@ -85,13 +85,11 @@ ssl-default-bind-ciphers ECDHE+AESGCM
 ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
 ssl-default-bind-curves X25519:P-256
 ssl-default-bind-sigalgs ECDSA+SHA256
-ssl-default-bind-client-sigalgs ECDSA+SHA256
 ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets prefer-client-ciphers
 ssl-default-server-ciphers ECDHE+AESGCM
 ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256
 ssl-default-server-curves X25519
 ssl-default-server-sigalgs ECDSA+SHA256
-ssl-default-server-client-sigalgs ECDSA+SHA256
 ssl-default-server-options ssl-min-ver TLSv1.2 no-ssl-reuse
 ssl-dh-param-file /etc/ssl/dh.pem
 ssl-load-extra-del-ext
@@ -422,7 +420,7 @@ ssl crt a.pem ca-file ca.pem verify required crl-file crl.pem ca-verify-file roo
 ssl crt a.pem alpn http/1.1
 ssl crt a.pem no-alpn
 ssl crt a.pem ciphers ECDHE+AESGCM ciphersuites TLS_AES_128_GCM_SHA256 curves X25519 ecdhe prime256v1
-ssl crt a.pem sigalgs ECDSA+SHA256 client-sigalgs ECDSA+SHA256
+ssl crt a.pem sigalgs ECDSA+SHA256
 ssl crt a.pem ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.3
 ssl crt a.pem force-tlsv12
 ssl crt a.pem force-tlsv13
@@ -498,7 +496,7 @@ no-verifyhost
 ssl verify none sni req.hdr(host)
 ssl verify none sni-auto
 ssl verify none no-sni-auto
-ssl verify none alpn http/1.1 ciphers ECDHE ciphersuites X curves X25519 sigalgs A client-sigalgs B
+ssl verify none alpn http/1.1 ciphers ECDHE ciphersuites X curves X25519 sigalgs A
 ssl verify none no-alpn
 ssl verify none ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.3
 ssl verify none force-tlsv12

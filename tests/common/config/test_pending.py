@@ -28,7 +28,7 @@ def findings(text: str) -> list[Diagnostic]:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("global\n tune.idletimer 1s\n", ["'tune.idletimer'"]),
+        ("global\n tune.max-rules-at-once 5\n", ["'tune.max-rules-at-once'"]),
         (
             "listen a\n bind :1 nice 5 guid-prefix x\n",
             ["'bind :1' in section 'listen' : 'nice'", "'bind :1' in section 'listen' : 'guid-prefix'"],
