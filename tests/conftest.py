@@ -24,6 +24,7 @@ PROGRAM_OF_PACKAGE = {
     "wrk": "wrk",
     "apache2-utils": "ab",
     "openssl": "openssl",
+    "chromium": "chromium",
 }
 
 

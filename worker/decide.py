@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from common.net.pump import DeadlinePassed
 from common.net.relay import Flow
 from common.observe import fields as f
+from worker import statistics
 from worker.client_facts import ClientFacts
 from worker.cut import Cut
 from worker.http.answers import Answer, built_in
@@ -26,7 +27,22 @@ from worker.http.editor import clean_value
 from worker.http.framing import NO_BODY
 from worker.inspection import buffer_request, inspect_body, inspect_request, inspect_response, wait_for_body, wait_for_response_body
 from worker.route.evaluate import WAIT, CompiledRules, evaluate, inspect
-from worker.route.verdicts import ALLOW, AwaitBody, Cause, CloseServer, Delay, Drop, Refuse, Reject, Respond, SwitchToHttp, Verdict, Wait
+from worker.route.page import StatisticsPage
+from worker.route.verdicts import (
+    ALLOW,
+    AwaitBody,
+    Cause,
+    CloseServer,
+    Delay,
+    Drop,
+    Refuse,
+    Reject,
+    Respond,
+    Serve,
+    SwitchToHttp,
+    Verdict,
+    Wait,
+)
 from worker.socket_options import vanish
 from worker.steps import Step
 
@@ -81,14 +97,27 @@ async def request(exchange: Exchange, rules: Rules) -> Answer | None:
         await _content(exchange, rules)
     if rules.buffers_request and head.body is not NO_BODY:
         await buffer_request(exchange)
-    for ruleset in (rules.http_request, rules.names, rules.redirects):
-        if ruleset:
+    for ruleset in (rules.http_request, rules.names, rules.page, rules.redirects):
+        if isinstance(ruleset, StatisticsPage):
+            asked = exchange.request
+            if asked is not None and ruleset.is_asked(asked.method, asked.target):
+                return await _statistics(exchange, ruleset)
+        elif ruleset:
             found = evaluate(ruleset, exchange)
             if found is not None or exchange.early_hints is not None or exchange.rewriting_is_lenient:
                 answer = await _run_on(exchange, ruleset, found)
                 if answer is not None:
                     return answer
     return None
+
+
+async def _statistics(exchange: Exchange, page: StatisticsPage) -> Answer:
+    """The statistics page, or what its own rules say to this client. Raises Cut."""
+    said = await statistics.serve_page(exchange, page)
+    if isinstance(said, Answer):
+        return said
+    assert isinstance(said, Respond), "stats http-request knows allow, deny and auth"
+    return answered(exchange, said)
 
 
 async def _run_on(exchange: Exchange, rules: CompiledRules, found: tuple[int, Verdict] | None) -> Answer | None:
@@ -102,6 +131,8 @@ async def _run_on(exchange: Exchange, rules: CompiledRules, found: tuple[int, Ve
         position, verdict = found
         if isinstance(verdict, Respond):
             return answered(exchange, verdict)
+        if isinstance(verdict, Serve):
+            return await statistics.serve_metrics(exchange)
         if isinstance(verdict, Delay):
             return await _tarpit(exchange, verdict)
         await _obey(exchange, verdict)

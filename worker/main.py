@@ -59,7 +59,8 @@ async def _main(world: World) -> None:
             COMMANDS.answer(world, change)
         _listen(world)
         if control is not None:
-            nursery.start_soon(obey, world, control, COMMANDS)
+            nursery.start_soon(obey, world, control, COMMANDS, world.orders.answered)
+            nursery.start_soon(world.orders.run, control)
             if not await control.send({"op": "ready"}):
                 world.pump.stop()  # the master died before anybody could know of us
         await world.pump.run()

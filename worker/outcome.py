@@ -16,6 +16,7 @@ from worker.cut import Cut
 from worker.http.answers import CLOSING, Answer
 from worker.http.framing import NO_BODY, BodyKind
 from worker.http.head import Request
+from worker.statistics import send_pieces
 from worker.steps import Step
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ async def reply(exchange: Exchange, answer: Answer, *, closes: bool = False) -> 
     exchange.response_started = True
     await exchange.stream.send(data, exchange.world.pump.now + exchange.client_s)
     exchange.bytes_out = len(data)
+    if answer.pieces is not None and not is_head:
+        exchange.bytes_out += await send_pieces(exchange, answer.pieces, chunked=not answer.closes)
     return keep
 
 

@@ -23,6 +23,7 @@ from common.net.pump import Pump, Strand
 from common.net.stream import Stream
 from common.observe import fields as f
 from common.observe.counters import Counters
+from common.observe.history import History
 from common.observe.log_line import LEVELS
 from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.process.launch import Launch
@@ -30,6 +31,7 @@ from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker.certificate import CertificateStore
 from worker.certs import BindTls
+from worker.orders import Orders
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
 from worker.receive import Channel, ChannelSeat, Seat
@@ -84,6 +86,9 @@ class World:
         self.authorities = Authorities()
         self.bind_contexts: dict[int, BindTls] = {}
         self._build()
+        self.orders = Orders(self.pump)
+        shows_page = any(front.rules.page for front in self.frontends.values()) or any(back.rules.page for back in self.backends.values())
+        self.history = History() if shows_page else None
         self.standing = Standing(self)
         self.standing.follow()
 
@@ -218,6 +223,8 @@ class World:
             for server in backend.servers:
                 if server.idle.count:
                     server.purge(now)
+        if self.history is not None:
+            self.history.sample(self.counters, now)
 
     def date(self) -> float:
         return time.time()

@@ -36,8 +36,8 @@ _PROXIES = """
     option http-pretend-keepalive/option idle-close-on-response/option independant-streams
     option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
     option tcp-smart-connect/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
-    srvtcpka-intvl/stats admin/stats auth/stats enable/stats hide-version/stats http-request/stats realm/stats refresh/stats scope
-    stats show-desc/stats show-legends/stats show-modules/stats show-node/stats show-version/stats uri/stick match/stick on
+    srvtcpka-intvl
+    stick match/stick on
     stick store-request/stick store-response/stick-table/timeout request-total
 """
 

@@ -16,7 +16,7 @@ import trio
 
 from common.control.console import Console
 from common.control.listeners import Bound, Listeners
-from common.control.member import Member
+from common.control.member import Member, Orders
 from common.control.operator_statistics import Statistics
 from common.errors import UsherError
 from common.model import AddressKind, Config
@@ -90,11 +90,14 @@ class Generation:
             self.close()
             raise
 
-    async def start(self, nursery: trio.Nursery, spawner: Spawner, console: Console, started_at_s: float) -> None:
+    async def start(
+        self, nursery: trio.Nursery, spawner: Spawner, console: Console, started_at_s: float, orders: Orders | None = None
+    ) -> None:
         """Start all members in that nursery, and wait until every one is ready. Raises StartError; then they are to be stopped."""
         for index, process in enumerate(self.blueprint.plan.processes):
             launch = self._launch(process, index, started_at_s)
             self.members.append(Member(self.blueprint.entries[process.role], launch, self._fds(process), spawner, console, self.journal))
+            self.members[-1].orders = orders
             nursery.start_soon(self.members[-1].live)
         for member in self.members:
             await member.started.wait()

@@ -10,6 +10,7 @@ Facts.
 from __future__ import annotations
 
 import signal
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from itertools import count
@@ -32,6 +33,10 @@ LAST_WORDS_WAIT_S = 1.0  # for what a dead process still has in its channel
 WORD_WAIT_S = 0.2  # for the master's own signal, when a child died of one that is sent to whole groups
 REPLY_WAIT_S = 10.0
 _GROUP_SIGNALS = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
+
+
+Orders = Callable[[Sequence[str]], Awaitable[list[bool]]]
+"""Obeys lines of commands that come from a process; says of each whether it was obeyed."""
 
 
 class State(Enum):
@@ -62,12 +67,12 @@ class Member:
     """launch: what each of its processes is told. fds: what it is given, beside its end of a control channel.
     journal: what operators have changed, which each of its processes is told too.
 
-    started is set when the first start came to an end: `ready` tells which.
+    started is set when the first start came to an end: `ready` tells which. orders: who obeys what this process passes on.
     """
 
     __slots__ = (
         *("_console", "_entry", "_ids", "_journal", "_life", "_soft", "_spawner", "_stop"),
-        *("fds", "launch", "over", "ready", "reason", "restarts", "started", "state"),
+        *("fds", "launch", "orders", "over", "ready", "reason", "restarts", "started", "state"),
     )
 
     def __init__(self, entry: str, launch: Launch, fds: dict[str, int], spawner: Spawner, console: Console, journal: Journal) -> None:
@@ -87,6 +92,7 @@ class Member:
         self._stop = trio.Event()
         self._soft = False
         self._ids = count(1)
+        self.orders: Orders | None = None
 
     @property
     def title(self) -> str:
@@ -128,7 +134,7 @@ class Member:
             if life.process is None:
                 return Ended(None)  # stopped before it started
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._listen, life)
+                nursery.start_soon(self._listen, life, nursery)
                 nursery.start_soon(self._watch_start, life)
                 ended = await life.process.wait()
                 with trio.move_on_after(LAST_WORDS_WAIT_S):
@@ -146,12 +152,20 @@ class Member:
                 for replied, _parts in life.replies.values():
                     replied.set()
 
-    async def _listen(self, life: _Life) -> None:
+    async def _listen(self, life: _Life, nursery: trio.Nursery) -> None:
         while (message := await life.control.receive()) is not None:
             if message["op"] == "ready":
                 await self._catch_up(life)
-            self._hear(life, message)
+            if message["op"] == "orders":
+                nursery.start_soon(self._obey, life, message)
+            else:
+                self._hear(life, message)
         life.listened.set()
+
+    async def _obey(self, life: _Life, message: Message) -> None:
+        """What an operator wants changed, whom this process serves."""
+        obeyed = await self.orders(message["lines"]) if self.orders is not None else []
+        await life.control.send({"op": "obeyed", "id": message["id"], "obeyed": obeyed})
 
     async def _catch_up(self, life: _Life) -> None:
         """What was changed between its start and now, when nobody asks it yet."""

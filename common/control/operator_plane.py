@@ -6,18 +6,15 @@ Commands know no trio and no sockets beyond this: they ask the plane.
 from __future__ import annotations
 
 import os
-import resource
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import trio
 
 from common.control.console import Console, write
 from common.control.operator_statistics import Counted, Statistics
-from common.control.version import version
 from common.errors import ConfigError
 from common.model import Config, LogTarget
 from common.net.logs import Logger, Outlets
@@ -30,8 +27,8 @@ from common.observe.log_line import LEVELS
 from common.observe.merging import Reply, merge
 from common.observe.server_changes import ServerChanges
 from common.observe.server_notices import Notice
+from common.process.facts import service_facts
 
-RELEASE_DATE = "2026/11/22"
 ERROR, WARNING, NOTICE, INFO = LEVELS["err"], LEVELS["warning"], LEVELS["notice"], LEVELS["info"]
 
 
@@ -228,33 +225,10 @@ class Plane:
 
     def facts(self, only: Member | None = None) -> ProcessFacts:
         """What `show info` needs beside the counters; of one process, or of all."""
-        settings = self.config.globals
         members = [only] if only is not None else [member for member in self.members if member.pid]
-        binds = [bind for proxy in self.config.proxies for bind in proxy.binds]
-        soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return ProcessFacts(
-            version=version(),
-            release_date=RELEASE_DATE,
-            pid=only.pid if only is not None else os.getpid(),
-            uptime_s=time.time() - self.master.started_at_s,
-            started_epoch=self.master.started_at_s,
-            workers=sum(member.launch.role == "worker" for member in members),
-            ulimit_n=soft,
-            maxsock=soft,
-            maxconn=settings.maxconn,
-            memory_used=sum(resident_bytes(member.pid) for member in members),
-            node=settings.node or socket.gethostname(),
-            description=settings.description or "",
-            listeners=len(binds),
-        )
-
-
-def resident_bytes(pid: int) -> int:
-    """Memory of a process as the kernel counts it; 0 if it is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (OSError, IndexError, ValueError):
-        return 0
+        pid = only.pid if only is not None else os.getpid()
+        workers = sum(member.launch.role == "worker" for member in members)
+        return service_facts(self.config, pid, self.master.started_at_s, [member.pid for member in members], workers)
 
 
 def _loggers(config: Config, outlets: Outlets, console: Console) -> list[Logger]:

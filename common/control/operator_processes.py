@@ -14,12 +14,12 @@ from pathlib import Path
 import trio
 
 from common.control.operator_handlers import Request, handles
-from common.control.operator_plane import ERROR, Answer, Generation, resident_bytes
-from common.control.version import version
+from common.control.operator_plane import ERROR, Answer, Generation
 from common.observe.fields import QCUR, SCUR, USED_CONN_CUR
 from common.observe.layout import HB_PID, HB_STARTED_AT_MS
 from common.observe.server_notices import Place
 from common.observe.states import MAINT, S_ADMIN
+from common.process.facts import resident_bytes, version
 from common.units import parse_time
 
 WAIT_POLL_S = 0.05

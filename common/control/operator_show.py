@@ -9,10 +9,10 @@ import re
 
 from common.control.operator_handlers import Request, handles
 from common.control.operator_plane import ERROR, Answer
-from common.control.version import version
 from common.observe import info, show, stat_formats
 from common.observe.states import S_INITIAL_WEIGHT, S_USER_WEIGHT
 from common.observe.stats import Selection, Statistics, proxy_id
+from common.process.facts import version
 
 _STAT_WORDS = frozenset(("typed", "json", "desc", "up", "no-maint"))
 

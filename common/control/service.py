@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from common.control import configuration, daemon
@@ -170,6 +171,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
     from common.control.checks import Checks
     from common.control.master import Master
     from common.control.operator import Operator
+    from common.control.operator_orders import obey
     from common.control.service_log import ServiceLog
     from common.process.spawner import Spawner
 
@@ -203,6 +205,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
         tasks = [lambda _master: log.drain(), serve_operators, check_servers, *service.tasks]
         master = Master(spawner, listeners, console, lambda: prepare(service, console), serving, tasks)
         operators.append(Operator(master, console, options.master_socket or ""))
+        master.orders = partial(obey, operators[0].plane)
         checks.append(Checks(operators[0].plane, console))
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE

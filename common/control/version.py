@@ -15,15 +15,9 @@ import sys
 from common.config.options import ENABLED, FEATURES, VERSION
 from common.control.configuration import ssl_library
 from common.model import Global
+from common.process.facts import version
 
 _LIBRARIES = ("trio", "cryptography", "pyOpenSSL", "h11", "google-re2")
-
-
-def version() -> str:
-    try:
-        return importlib.metadata.version("usher")
-    except importlib.metadata.PackageNotFoundError:
-        return "0.1.0"
 
 
 def line() -> str:

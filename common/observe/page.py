@@ -8,7 +8,7 @@ Source: HAProxy configuration manual 4.2 `stats …` (what can be shown and orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
@@ -21,10 +21,12 @@ from common.observe.stats import Row, Value
 
 _HEADERS: Final = (
     *("Name", "Status", "Sessions/s", "Last 5 min", "Sessions", "Total", "Queue", "Requests", "In", "Out", "Responses", "Errors"),
-    *("Retries", "Times q/c/r/t ms", "Check", "Weight", "Since"),
+    *("Retries", "Times q/c/r/t ms", "Check", "Weight", "Since", "TLS and splicing"),
 )
 _KINDS: Final = {"F": "Frontend", "L": "Listener", "S": "Server", "B": "Backend"}
 _KINDS_OF_CELLS: Final = {0: ' class="text name"', 1: ' class="text"', 14: ' class="text"'}
+_MODULES: Final = {"ssl_sess": "TLS", "ssl_reused_sess": "resumed", "ssl_failed_handshake": "failed"}
+_MODULE_BYTES: Final = {"h1_spliced_bytes_in": "spliced in", "h1_spliced_bytes_out": "spliced out"}
 _UNITS: Final = ("", "k", "M", "G", "T", "P")
 _COLOURS: Final = {"hrsp_2xx": "#3fa86b", "hrsp_3xx": "#5b9bd5", "hrsp_4xx": "#e0a63b", "hrsp_5xx": "#d9534f", "hrsp_other": "#98a2b3"}
 
@@ -33,11 +35,12 @@ _COLOURS: Final = {"hrsp_2xx": "#3fa86b", "hrsp_3xx": "#5b9bd5", "hrsp_4xx": "#e
 class Page:
     """Everything that is shown. facts: fields of `show info` by name. lines: points of sparklines by (side, proxy, object).
 
-    refresh_s: 0 without. admin: whether orders may be given; token: what their forms carry. outcome: of an order just given.
+    refresh_s: 0 without. legends, modules: show more, of each object, of TLS and splicing. admin: whether orders may be given; token:
+    what their forms carry. outcome: of an order just given.
     """
 
     uri: str
-    rows: Sequence[Row]
+    rows: Iterable[Row]
     facts: Mapping[str, Value | float]
     title: str = ""
     description: str = ""
@@ -46,6 +49,7 @@ class Page:
     admin: bool = False
     token: str = ""
     legends: bool = False
+    modules: bool = False
     outcome: str = ""
     lines: Mapping[tuple[str, int, int], Sequence[int]] = field(default_factory=dict)
 
@@ -153,6 +157,7 @@ def _cells(page: Page, row: Row) -> list[str]:
         _check(row),
         _weight(row),
         _since(values),
+        _modules(values) if page.modules else "",
     ]
 
 
@@ -267,6 +272,13 @@ def _since(values: Mapping[str, Value]) -> str:
         return ""
     down = f" <small>down {_duration(int(values['downtime']))}</small>" if values.get("downtime") else ""
     return _duration(int(values["lastchg"])) + down
+
+
+def _modules(values: Mapping[str, Value]) -> str:
+    """`stats show-modules`: what HAProxy's modules count, where it is not zero."""
+    shown = [f"{label} {_count(values[column])}" for column, label in _MODULES.items() if values.get(column)]
+    shown += [f"{label} {_bytes(values[column])}" for column, label in _MODULE_BYTES.items() if values.get(column)]
+    return ", ".join(shown)
 
 
 def _duration(seconds: int) -> str:

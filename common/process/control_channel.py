@@ -4,9 +4,11 @@ From the child:  {"op": "ready"}                                   its sockets a
                  {"op": "failed", "text": …}                       it is about to end, for this reason
                  {"op": "log", "level": …, "text": …}              a line for the master to log
                  {"op": "reply", "id": …, "text": …}               answer to a command
+                 {"op": "orders", "id": …, "lines": […]}           what an operator wants whom it serves (statistics page)
 From the master: {"op": "stop", "soft": …}                         stop: soft after the last session, hard at once
                  {"op": "command", "id": …, "line": …}             a line from the operator socket, and its payload after a line
                                                                    feed; id 0: nobody waits for the answer
+                 {"op": "obeyed", "id": …, "obeyed": […]}          which of the orders were carried out
 
 The end of the channel means to the master that the child is dying, and to the child that the master is dead: then it
 goes on serving. Only a child that cannot even say "ready" leaves: nobody waits for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from common.net.pump import Pump
@@ -13,6 +14,7 @@ from common.process import shared_counters
 from common.process.commands import Commands
 from common.process.control_channel import ControlChannel
 from common.process.launch import CONTROL, COUNTERS, DISPATCHER, WORKER, Launch
+from common.process.messages import Message
 
 ROLES = {DISPATCHER: 1, WORKER: 2}
 """In the heartbeat (common/observe/layout.py)."""
@@ -55,8 +57,10 @@ async def report_failure(launch: Launch, text: str) -> None:
         control.close()
 
 
-async def obey(world: AnyWorld, control: ControlChannel, commands: Commands[AnyWorld]) -> None:
-    """The master's words. At the end of the channel the master is dead: go on serving."""
+async def obey(
+    world: AnyWorld, control: ControlChannel, commands: Commands[AnyWorld], obeyed: Callable[[Message], None] = lambda message: None
+) -> None:
+    """The master's words. At the end of the channel the master is dead: go on serving. obeyed: hears what it says to orders."""
     while (message := await control.receive()) is not None:
         if message["op"] == "stop":
             if message.get("soft"):
@@ -64,5 +68,7 @@ async def obey(world: AnyWorld, control: ControlChannel, commands: Commands[AnyW
             else:
                 world.pump.stop()
                 return
+        elif message["op"] == "obeyed":
+            obeyed(message)
         elif message["op"] == "command":
             await control.send({"op": "reply", "id": message["id"], "text": commands.answer(world, message["line"])})

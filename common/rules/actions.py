@@ -111,6 +111,13 @@ class Return(FinalAction):
 
 
 @dataclass(frozen=True, slots=True)
+class UseService(FinalAction):
+    """`use-service`: something inside the program answers. name: one of SERVICES."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticate(FinalAction):
     """`auth`: ask for a name and a password."""
 

@@ -5,6 +5,8 @@ Source: HAProxy configuration manual 4.2 "http-request deny", "http-request retu
 
 from __future__ import annotations
 
+import importlib.util
+
 from common.acl.arguments import encode
 from common.acl.logformat import Format, Purpose, compile_format
 from common.acl.table import did_you_mean
@@ -23,6 +25,7 @@ from common.rules.actions import (
     Tarpit,
     UseBackend,
     UseServer,
+    UseService,
 )
 from common.rules.reply import parse_reply
 from common.rules.rulesets import ANSWER, CONNECTION, CONTENT, HTTP, REQUEST, RESPONSE, TCP, Ruleset
@@ -31,6 +34,7 @@ from common.rules.words import Words
 
 TABLE = ActionTable()
 
+SERVICES = ("prometheus-exporter",)
 REDIRECT_CODES = (301, 302, 303, 307, 308)
 _KINDS = ("location", "prefix", "scheme")
 _FLAGS = ("drop-query", "keep-query", "append-slash", "ignore-empty")
@@ -80,6 +84,17 @@ def tarpit(words: Words) -> Action:
 @TABLE.row("return", (REQUEST, RESPONSE), "[status <code>] [<answer>]", "Answers at once.")
 def return_(words: Words) -> Action:
     return Return(parse_reply(words, 200, statuses=("status",), bare_is_default=False))
+
+
+@TABLE.row("use-service", (REQUEST,), "prometheus-exporter", "The metrics for Prometheus (needs the package prometheus-client).")
+def use_service(words: Words) -> Action:
+    name = words.one_of("a service", SERVICES)
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise words.fault(
+            "the service prometheus-exporter needs the Python package prometheus-client, which is not installed here: "
+            "pip install 'usher[metrics]', or apt-get install python3-prometheus-client"
+        )
+    return UseService(name)
 
 
 @TABLE.row("auth", (REQUEST,), "[realm <realm>]", "Asks the client for a name and a password.")

@@ -20,5 +20,4 @@ REFUSED: dict[str, str] = {
     "send-retry": "There is no QUIC here.",
     "send-spoe-group": "There is no SPOE here.",
     "set-bandwidth-limit": "Bandwidth is not limited here: use the kernel's queueing (tc), with set-mark to choose the class.",
-    "use-service": "Services that answer inside the proxy are not called by rules here; metrics have a bind of their own.",
 }

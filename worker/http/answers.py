@@ -10,7 +10,7 @@ HAProxy 2.6. 414, 431 and 505 have no page there; theirs follow its pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from worker.http.editor import clean_value
@@ -21,22 +21,28 @@ from worker.http.reasons import reason_of
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """status line, fields in order (Content-Length among them) and body. silent: send nothing, close (`errorfile N /dev/null`)."""
+    """status line, fields in order (Content-Length among them) and body. silent: send nothing, close (`errorfile N /dev/null`).
+
+    pieces: a body that is made while it is sent, in the place of `body`; chunked if the fields say so.
+    """
 
     status: int
     reason: bytes
     fields: tuple[tuple[bytes, bytes], ...] = ()
     body: bytes = b""
     silent: bool = False
+    pieces: Iterator[bytes] | None = None
 
     @property
     def closes(self) -> bool:
         """Only the close of the connection says where this answer ends: an error file without Content-Length."""
-        return self.silent or (bool(self.body) and not any(name.lower() == b"content-length" for name, _ in self.fields))
+        if self.silent or self.pieces is not None:
+            return self.silent or not any(name == b"transfer-encoding" for name, _ in self.fields)
+        return bool(self.body) and not any(name.lower() == b"content-length" for name, _ in self.fields)
 
     def with_fields(self, *added: tuple[bytes, bytes]) -> Answer:
         """The same with these fields at the end."""
-        return Answer(self.status, self.reason, (*self.fields, *added), self.body, self.silent)
+        return Answer(self.status, self.reason, (*self.fields, *added), self.body, self.silent, self.pieces)
 
     def head(self) -> bytes:
         """The head with its empty line, nothing said of the connection."""

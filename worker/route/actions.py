@@ -26,6 +26,7 @@ from worker.route.verdicts import (
     Delay,
     Drop,
     Respond,
+    Serve,
     Verdict,
     Wait,
 )
@@ -46,6 +47,9 @@ def compile_action(action: a.Action, ruleset: Ruleset, environment: CompileEnvir
             return lambda subject: CLOSE_SERVER
         case a.SwitchMode():
             return lambda subject: SWITCH_TO_HTTP
+        case a.UseService(name):
+            serve = Serve(name)
+            return lambda subject: serve
         case a.SilentDrop(ttl):
             drop = Drop(ttl)
             return lambda subject: drop

@@ -25,6 +25,7 @@ from worker.route.actions import compile_action
 from worker.route.captures import Captures, captures_of
 from worker.route.evaluate import CompiledRule
 from worker.route.keys import KeyOf, balance_key
+from worker.route.page import StatisticsPage, statistics_page
 
 Format = Callable[[Facts], bytes]
 TextGetter = Callable[[Facts], bytes | None]
@@ -89,6 +90,7 @@ class Rules:
     force_persist: tuple[Condition, ...] = ()
     ignore_persist: tuple[Condition, ...] = ()
     monitor: Monitor | None = None
+    page: StatisticsPage | None = None
     captures: Captures = field(default_factory=Captures)
     buffers_request: bool = False  # option http-buffer-request
     inspect_request_s: float = 0.0
@@ -146,6 +148,7 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         force_persist=_conditions(proxy, "force-persist", environment),
         ignore_persist=_conditions(proxy, "ignore-persist", environment),
         monitor=_monitor(proxy, environment),
+        page=_page(proxy, environment),
         buffers_request="http-buffer-request" in proxy.options,
         inspect_request_s=proxy.inspect_delay_request or 0.0,
         inspect_response_s=proxy.inspect_delay_response or 0.0,
@@ -161,7 +164,7 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
             with _At(server.place):
                 rules.sni[server.name] = compile_expression(server.tls.sni, environment.at(Where.SERVER_CHOICE)).text_getter
     rulesets = (rules.http_request, rules.names, rules.redirects, rules.tcp_request)
-    rules.active = bool(any(rulesets) or rules.monitor or rules.captures.wanted or rules.buffers_request)
+    rules.active = bool(any(rulesets) or rules.monitor or rules.page or rules.captures.wanted or rules.buffers_request)
     captures = rules.captures
     rules.response_active = bool(
         rules.http_response or rules.after_response or rules.tcp_response or captures.response_lengths or captures.cookie
@@ -186,12 +189,14 @@ def link_backends(rules: Rules, proxy: model.Proxy, environment: CompileEnvironm
     rules.switching = tuple(switches)
 
 
-def _ruleset(proxy: model.Proxy, ruleset: Ruleset, environment: CompileEnvironment) -> tuple[CompiledRule, ...]:
+def _ruleset(proxy: model.Proxy, ruleset: Ruleset, environment: CompileEnvironment, written: str = "") -> tuple[CompiledRule, ...]:
+    """written: how the file calls these rules, where it is not by the ruleset's own name."""
     at = environment.at(ruleset.where)
+    written = written or ruleset.value
     compiled = []
     for rule in proxy.rules:
-        if rule.ruleset == ruleset.value:
-            with _At(rule.place, f"{ruleset.value} {rule.words[0] if rule.words else ''}".strip()):
+        if rule.ruleset == written:
+            with _At(rule.place, f"{written} {rule.words[0] if rule.words else ''}".strip()):
                 environment.place = at.place = rule.place
                 action = parse_action(ruleset, rule.words, environment)
                 run = compile_action(action, ruleset, environment)
@@ -247,6 +252,11 @@ def _monitor(proxy: model.Proxy, environment: CompileEnvironment) -> Monitor | N
     if proxy.monitor_uri is None:
         return None
     return Monitor(proxy.monitor_uri.encode(), _conditions(proxy, "monitor fail", environment))
+
+
+def _page(proxy: model.Proxy, environment: CompileEnvironment) -> StatisticsPage | None:
+    access = _ruleset(proxy, Ruleset.HTTP_REQUEST, environment, "stats http-request")
+    return statistics_page(proxy, environment, access, _conditions(proxy, "stats admin", environment))
 
 
 class _At:

@@ -41,6 +41,13 @@ class Respond(Verdict):
 
 
 @dataclass(frozen=True, slots=True)
+class Serve(Verdict):
+    """`use-service`: something of ours answers, which this module does not know."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delay(Verdict):
     """`tarpit`: the answer comes late."""
 

@@ -9,9 +9,9 @@ import trio.testing
 from common.control.operator_handlers import HANDLERS
 from common.control.operator_plane import Plane
 from common.control.operator_session import Session
-from common.control.version import version
 from common.observe.command_line import LINE_BYTES_MAX
 from common.observe.commands import COMMANDS, Level, Where
+from common.process.facts import version
 from tests.common.control.fake_master import FakeMember, plane
 
 VERSION = version().encode()

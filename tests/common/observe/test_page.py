@@ -16,7 +16,18 @@ from common.observe.history import POINTS, History
 from common.observe.layout import G_SECRET
 from common.observe.page import Page, render
 from common.observe.page_assets import CONTENT_SECURITY_POLICY, SCRIPT, STYLE
-from common.observe.page_request import ACTIONS, OUTCOMES, Order, PageRequest, outcome_of, parse_order, parse_target, token_for
+from common.observe.page_request import (
+    ACTIONS,
+    OUTCOMES,
+    Order,
+    PageRequest,
+    is_foreign,
+    outcome_of,
+    parse_order,
+    parse_target,
+    return_address,
+    token_for,
+)
 from tests.common.observe.test_info import FACTS
 from tests.common.observe.test_stats import BE, FE, Farm
 
@@ -152,6 +163,13 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_and_nothing_else
     assert ' style="' not in text
 
 
+def test_modules_are_shown_where_they_have_something_to_say() -> None:
+    made = Farm()
+    made.worker.frontend(FE)[f.SSL_SESS] = 7
+    assert "TLS 7<" in b"".join(render(page(made, modules=True))).decode()
+    assert "TLS 7<" not in b"".join(render(page(made))).decode()
+
+
 def test_legends_show_addresses_and_algorithms() -> None:
     text = b"".join(render(page(Farm(), legends=True))).decode()
     assert "<small>127.0.0.1:18911</small>" in text
@@ -170,15 +188,50 @@ def test_legends_show_addresses_and_algorithms() -> None:
         ("/stats?scope=be", PageRequest(scope="be")),
         ("/stats;csv?scope=b%20e", PageRequest("csv", scope="b e")),
         ("/stats;nonsense", PageRequest()),
-        ("/statistics", None),
-        ("/", None),
+        ("/statsnothing", PageRequest()),
+        ("/stats?scope=be;up", PageRequest(up_only=True, scope="be")),
+        ("/stats?x=1&y", PageRequest()),
     ],
 )
-def test_the_address_says_what_is_wanted(target: str, expected: PageRequest | None) -> None:
+def test_the_address_says_what_is_wanted(target: str, expected: PageRequest) -> None:
     assert parse_target(target, "/stats") == expected
 
 
-NAMES = {"#4": "be", "be": "be"}
+def test_an_address_with_a_question_mark_has_options_too() -> None:
+    assert parse_target(b"/haproxy?stats;csv;norefresh", "/haproxy?stats") == PageRequest("csv", refresh=False)
+
+
+@pytest.mark.parametrize(
+    ("target", "address"),
+    [
+        ("/stats", "/stats;st=DONE"),
+        ("/stats;up;norefresh;csv", "/stats;st=DONE;up;norefresh"),
+        ("/stats;no-maint?scope=b%20e", "/stats;st=DONE;no-maint?scope=b+e"),
+        ("/stats;st=NONE?scope=%0d%0aset-cookie:x", "/stats;st=DONE?scope=%0D%0Aset-cookie%3Ax"),
+    ],
+)
+def test_a_form_sends_its_user_back_to_the_same_view(target: str, address: str) -> None:
+    assert return_address("/stats", parse_target(target, "/stats"), "DONE") == address
+
+
+@pytest.mark.parametrize(
+    ("origin", "site", "foreign"),
+    [
+        ("", "", False),
+        ("http://here:80", "same-origin", False),
+        ("https://HERE:80", "", False),
+        ("", "none", False),
+        ("http://there", "", True),
+        ("null", "", True),
+        ("", "cross-site", True),
+        ("http://here:80", "same-site", True),
+    ],
+)
+def test_a_form_of_another_site_is_known_by_what_the_browser_says(origin: str, site: str, foreign: bool) -> None:
+    assert is_foreign(origin, site, "here:80") is foreign
+
+
+CONFIG = Farm().config
 
 
 def form(**fields: object) -> bytes:
@@ -191,41 +244,48 @@ def form(**fields: object) -> bytes:
         (form(), Order(("set server be/s1 state maint",))),
         (form(s=["s1", "s2"], action="ready"), Order(("set server be/s1 state ready", "set server be/s2 state ready"))),
         (form(b="be", action="shutdown"), Order(("shutdown sessions server be/s1",))),
-        (form(s="a;b c"), Order(("set server be/a\\;b\\ c state maint",))),
         (form(token="other"), Order(outcome="DENY")),
-        (b"s=s1&action=maint&b=%234", Order(outcome="DENY")),
-        (form(action=""), Order(outcome="NONE")),
-        (form(action="rm"), Order(outcome="NONE")),
-        (form(b="#9"), Order(outcome="NONE")),
+        (b"s=s1&action=maint&b=%234", Order(("set server be/s1 state maint",))),
+        (form(s=["s1", "nobody"]), Order(("set server be/s1 state maint",), unknown=1)),
+        (form(s="nobody"), Order(outcome="ERRP", unknown=1)),
+        (form(s=""), Order(outcome="ERRP", unknown=1)),
+        (form(action=""), Order(outcome="ERRP")),
+        (form(action="rm"), Order(outcome="ERRP")),
+        (form(b="#9"), Order(outcome="ERRP")),
+        (form(b="fe"), Order(outcome="ERRP")),
         (form(s=[]), Order(outcome="NONE")),
+        (b"s=s1&b=be", Order(outcome="NONE")),
+        (b"", Order(outcome="NONE")),
         (b"\xff\xfe", Order(outcome="ERRP")),
         (b"a=1&" * 1100, Order(outcome="ERRP")),
         (b"x" * 20000, Order(outcome="EXCD")),
     ],
 )
-def test_a_form_is_an_order_only_with_its_token(body: bytes, order: Order) -> None:
-    assert parse_order(body, NAMES, "t") == order
+def test_a_form_is_an_order_and_never_with_a_wrong_token(body: bytes, order: Order) -> None:
+    assert parse_order(body, CONFIG, "t") == order
 
 
 @given(st.binary(max_size=300))
 def test_no_form_makes_the_reader_raise(body: bytes) -> None:
-    assert parse_order(body, NAMES, "t").commands == ()
+    assert parse_order(body, CONFIG, "t").commands == ()
 
 
 @given(st.text(min_size=1, max_size=30))
 def test_a_servers_name_is_one_word_of_the_command(name: str) -> None:
-    order = parse_order(form(s=name), NAMES, "t")
+    config = Farm().config
+    config.proxies[BE].servers[0].name = name
+    order = parse_order(form(s=name), config, "t")
     kept = name.encode("utf-8", "replace").decode().replace("\n", "").replace("\r", "")
     assert [split_words(command) for command in order.commands] == [["set", "server", f"be/{kept}", "state", "maint"]]
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_action_is_a_command_of_the_operator_socket(action: str) -> None:
-    (command,) = parse_order(form(action=action), NAMES, "t").commands
+    (command,) = parse_order(form(action=action), CONFIG, "t").commands
     assert find(tuple(command.split())) is not None
 
 
-@pytest.mark.parametrize(("answers", "outcome"), [([], "NONE"), ([True, True], "DONE"), ([True, False], "PART"), ([False], "UNKN")])
+@pytest.mark.parametrize(("answers", "outcome"), [([], "UNKN"), ([True, True], "DONE"), ([True, False], "PART"), ([False], "NONE")])
 def test_the_outcome_of_several_commands(answers: list[bool], outcome: str) -> None:
     assert outcome_of(answers) == outcome
     assert outcome in OUTCOMES

@@ -84,6 +84,7 @@ EXAMPLES = {
     "unset-var": "unset-var(sess.a)",
     "wait-for-body": "wait-for-body time 1s at-least 1k",
     "wait-for-handshake": "wait-for-handshake",
+    "use-service": "use-service prometheus-exporter",
 }
 
 
