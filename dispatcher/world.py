@@ -10,6 +10,7 @@ from functools import partial
 
 import trio
 
+from common.acl.start import set_global_variables
 from common.errors import ConfigError, ExpressionError
 from common.model import Bind, Config, LogTarget, Proxy
 from common.net.logs import Logger, Outlets
@@ -66,6 +67,7 @@ class World:
         self.logger = self._logger(self.config.globals.logs, None)
         self.gates = make_gates(self.pump, self.config, self._listening(), launch.dispatchers)
         try:
+            set_global_variables(self.config, self._facts)
             self._build()
         except ExpressionError as error:
             raise ConfigError(str(error)) from error

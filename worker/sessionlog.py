@@ -110,10 +110,11 @@ def format_text(proxy: model.Proxy) -> str | None:
     if proxy.log_format is not None:
         return proxy.log_format
     options, arguments = proxy.options, proxy.option_args
-    wants_http = "httplog" in options or "httplog" in arguments or "httpslog" in options
+    wants_https = "httpslog" in options or "httpslog" in arguments
+    wants_http = "httplog" in options or "httplog" in arguments or wants_https
     if wants_http and proxy.mode != "http":
         return TCP_FORMAT  # as HAProxy, which warns about it when the file is read
-    if "httpslog" in options:
+    if wants_https:
         return HTTPS_FORMAT
     if wants_http:
         return CLF_FORMAT if "clf" in arguments.get("httplog", ()) else HTTP_FORMAT

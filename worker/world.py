@@ -15,6 +15,7 @@ from common.acl.environment import CompileEnvironment
 from common.acl.facts_tls import TlsFacts
 from common.acl.facts_world import StickTable
 from common.acl.maps import MapStore
+from common.acl.start import set_global_variables
 from common.acl.types import Variables
 from common.errors import ConfigError, ExpressionError
 from common.model import Bind, Config
@@ -102,6 +103,7 @@ class World:
     def _build(self) -> None:
         config = self.config
         try:
+            set_global_variables(config, self)
             compiled = []
             for index, proxy in enumerate(config.proxies):
                 environment = CompileEnvironment(proxy=proxy, config=config, read_file=_read_file, maps=self.maps)
@@ -233,7 +235,10 @@ class World:
         return time.monotonic()
 
     def gmt_offset(self, date: float) -> int:
-        return time.localtime(date).tm_gmtoff
+        try:
+            return time.localtime(date).tm_gmtoff
+        except (OverflowError, ValueError, OSError):
+            return 0  # a date that no calendar has: what it was made of may have come from a client
 
     def random_bits(self, count: int) -> int:
         return random.getrandbits(count)

@@ -233,7 +233,8 @@ def to_hexadecimal(value: bytes) -> bytes:
 
 @TABLE.plain("hex2i", _S, _I, "Hexadecimal digits as an integer.")
 def from_hexadecimal(value: bytes) -> int | None:
-    return wrap(int(value, 16)) if re.fullmatch(rb"[0-9A-Fa-f]{1,16}", value) else None
+    """Of more than 16 digits the last ones count."""
+    return wrap(int(value[-16:] or b"0", 16)) if re.fullmatch(rb"[0-9A-Fa-f]*", value) else None
 
 
 @TABLE.plain("base64", _N, _S, "In base64.")

@@ -61,7 +61,9 @@ def _add_map(name: str, method: Method, output: str) -> None:
     kind, read = _OUTPUTS[output]
     doc = f"What a map file gives for it, keys compared by {method.value}" + (f", as {kind.value}" if output else "")
 
-    @TABLE.row(name, _INPUTS.get(method, _S), kind, doc + "; else <default>.", arguments="file:file default:string", required=1)
+    @TABLE.row(
+        name, _INPUTS.get(method, _S), kind, doc + "; else <default>.", arguments="file:file default:string", required=1, living=True
+    )
     def make(environment: CompileEnvironment, path: str, default: bytes | None) -> Step:
         index = _index(environment, path, method, name, read)
         fallback = None if default is None else read(default)
@@ -91,7 +93,7 @@ def _index(environment: CompileEnvironment, path: str, method: Method, name: str
 def _add_key_map(method: Method) -> None:
     name = f"map_{method.value}_key"
 
-    @TABLE.row(name, _INPUTS.get(method, _S), _S, "The key of the map file's entry that matches.", arguments="file:file")
+    @TABLE.row(name, _INPUTS.get(method, _S), _S, "The key of the map file's entry that matches.", arguments="file:file", living=True)
     def make(environment: CompileEnvironment, path: str) -> Step:
         find: Callable[[Any], Entry | None] = _index(environment, path, method, name, _read_text).find
 
@@ -120,6 +122,7 @@ _add_map("map", Method.STR, "")
     r"What a map file of regexes gives for it, with \1 … replaced by the groups; else <default>.",
     arguments="file:file default:string",
     required=1,
+    living=True,
 )
 def make_group_map(environment: CompileEnvironment, path: str, default: bytes | None) -> Step:
     index = _index(environment, path, Method.REG, "map_regm", _read_text)

@@ -121,6 +121,7 @@ def verification_error(value: int) -> bytes:
     return name_of_error(value).encode()
 
 
+_GMT = timezone(timedelta(0), "GMT")
 _FRACTIONS = {1: 0, 1000: 3, 1000000: 6}
 
 
@@ -148,7 +149,7 @@ def http_date(seconds: int, fraction: bytes = b"") -> bytes:
 
 def _formatted(value: int, factor: int, form: str, offset_s: int) -> bytes | None:
     """strftime of a date; None for one that no calendar has."""
-    zone = timezone(timedelta(seconds=offset_s)) if offset_s else UTC
+    zone = timezone(timedelta(seconds=offset_s)) if offset_s else _GMT
     try:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=wrap(value) * (1000000 // factor))
         return moment.astimezone(zone).strftime(form).encode("utf-8", "surrogateescape")

@@ -116,13 +116,17 @@ def _splitter(delimiters: bytes) -> Callable[[bytes], list[bytes]]:
     return lambda value: value.translate(to_first).split(first)
 
 
-def _select(value: bytes, spans: list[tuple[int, int]], index: int, count: int) -> bytes | None:
+def _select(value: bytes, spans: list[tuple[int, int]], index: int, count: int, open_ended: bool) -> bytes | None:
     """The text from span number `index` (from 1; negative from the end) over `count` spans (0: all that remain).
 
-    From the end, the spans before count: index -2 with count 3 are the fields -4 to -2.
+    From the end, the spans before count: index -2 with count 3 are the fields -4 to -2. open_ended: where more is wanted than there
+    is, the text goes to its very end, delimiters and all.
     """
     if abs(index) > len(spans):
         return None
+    available = len(spans) - index + 1 if index > 0 else len(spans) + index + 1
+    if open_ended and (count == 0 or count > available):
+        return value[spans[index - 1][0] :] if index > 0 else value[: spans[index][1]]
     if index > 0:
         first = index - 1
         last = len(spans) - 1 if count == 0 else min(first + count, len(spans)) - 1
@@ -142,6 +146,8 @@ def _spans(value: bytes, split: Callable[[bytes], list[bytes]]) -> list[tuple[in
 
 
 def _parts(name: str, doc: str, keep: Callable[[tuple[int, int]], bool]) -> None:
+    open_ended = name == "word"
+
     @TABLE.row(name, _S, _S, doc, arguments="index:integer delimiters:string count:integer", required=2)
     def make(environment: CompileEnvironment, index: int, delimiters: bytes, count: int | None) -> Step:
         if index == 0:
@@ -152,7 +158,7 @@ def _parts(name: str, doc: str, keep: Callable[[tuple[int, int]], bool]) -> None
 
         def step(value: bytes) -> bytes | None:
             spans = [span for span in _spans(value, split) if keep(span)]
-            return _select(value, spans, index, many)
+            return _select(value, spans, index, many, open_ended)
 
         return step
 

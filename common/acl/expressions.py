@@ -115,7 +115,7 @@ def compile_calls(calls: Sequence[Call], environment: CompileEnvironment, check:
         if before is not same:
             get, each = _then(get, before, False), _each_then(each, before, False)
         get, each = _then(get, step, converter.facts), _each_then(each, step, converter.facts)
-        pure = pure and not converter.facts
+        pure = pure and not converter.facts and not converter.living
     if pure:
         value = get(NOTHING)
         get, each = _constant(value), _constant(() if value is None else (value,))

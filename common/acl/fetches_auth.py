@@ -65,7 +65,7 @@ def make_auth(environment: CompileEnvironment, name: str) -> Getter:
             facts.undecided = True
             return None
         found = basic_credentials(facts)
-        return found is not None and users.accepts(*found)
+        return None if found is None else users.accepts(*found)
 
     return get
 
@@ -128,4 +128,6 @@ TABLE.plain("http_auth_pass", SampleType.STR, Needs.REQUEST, _HTTP, "The passwor
 @TABLE.plain("http_auth_type", SampleType.STR, Needs.REQUEST, _HTTP, "The authentication scheme: Basic or Bearer.")
 def auth_type(facts: Facts) -> bytes | None:
     found = authorization(facts)
-    return found[0] if found is not None and found[0].lower() in (b"basic", b"bearer") else None
+    if found is None or (found[0].lower() == b"basic" and basic_credentials(facts) is None):
+        return None
+    return found[0] if found[0].lower() in (b"basic", b"bearer") else None

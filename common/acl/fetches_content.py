@@ -22,6 +22,8 @@ from common.wire.client_hello import ClientHello
 TABLE = FetchTable()
 
 _LAYER6 = "7.3.5"
+_FIELD_OVERHEAD = 4  # ": " and CRLF
+_HEAD_OVERHEAD = 4  # CRLF of the request line, and the empty line
 
 Buffer = Callable[[Facts], bytes]
 
@@ -55,9 +57,19 @@ def _length(buffer: Buffer) -> Getter:
     return get
 
 
-TABLE.plain("req.len req_len", SampleType.INT, Needs.REQUEST_BYTES, _LAYER6, "Bytes received from the client and not yet forwarded.")(
-    _length(_request_buffer)
-)
+@TABLE.plain(
+    "req.len req_len", SampleType.INT, Needs.REQUEST_BYTES, _LAYER6, "Bytes received from the client and not yet forwarded."
+)  # fmt: skip
+def request_length(facts: Facts) -> int:
+    """In mode http the head, which is parsed by then, counts as well."""
+    size: int = _length(_request_buffer)(facts)
+    head = facts.request
+    if head is None:
+        return size
+    fields = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in head.fields)
+    return size + len(facts.request_line) + _HEAD_OVERHEAD + fields
+
+
 TABLE.plain("res.len", SampleType.INT, Needs.RESPONSE_BYTES, _LAYER6, "Bytes received from the server and not yet forwarded.")(
     _length(_response_buffer)
 )

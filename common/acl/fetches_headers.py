@@ -218,10 +218,10 @@ def _add_family(prefix: str, aliases: str, choose: _Choose, needs: Needs, messag
         names("hdr_val"), SampleType.INT, needs, _HTTP,
         f"A value of a header of the {message} as an integer.",
         arguments=occurrence, required=0,
-        each=lambda environment, name, occ: _converted(_make_each(choose(environment), name, occ, whole=False), integer_of),
+        each=lambda environment, name, occ: _converted(_make_each(choose(environment), name, occ, whole=False), _number),
     )  # fmt: skip
     def make_integer(environment: CompileEnvironment, name: bytes | None, occ: int | None) -> Getter:
-        return _convert(_make_value(choose(environment), name, occ, whole=False), integer_of)
+        return _convert(_make_value(choose(environment), name, occ, whole=False), _number)
 
     @TABLE.row(
         f"{prefix}hdr_names", SampleType.STR, needs, _HTTP,
@@ -291,6 +291,11 @@ def encode_length(number: int) -> bytes:
 
 _add_family("req.", "", lambda environment: request_side, Needs.REQUEST, "request", False)
 _add_family("res.", "s", lambda environment: response_side, Needs.RESPONSE, "response", True)
+
+
+def _number(value: bytes) -> int:
+    """An empty value counts as 0, as in HAProxy; a field that is not there is not found."""
+    return integer_of(value) or 0
 
 
 def _add_short_forms() -> None:

@@ -172,6 +172,11 @@ def process(facts: Facts) -> int:
     return facts.world.process_index
 
 
+@TABLE.plain("nbproc", SampleType.INT, Needs.NOTHING, _INTERNAL, "1: how many processes share the work is no concern of rules.")
+def processes(facts: Facts) -> int:
+    return 1
+
+
 @TABLE.plain("thread", SampleType.INT, Needs.NOTHING, _INTERNAL, "0: a process here has one thread.")
 def thread(facts: Facts) -> int:
     return 0

@@ -162,13 +162,13 @@ def base32_src(facts: Facts) -> bytes | None:
     return None if value is None else value.to_bytes(4, "big") + facts.src
 
 
-@TABLE.plain("url32", SampleType.INT, Needs.REQUEST, _HTTP, "A 32-bit hash of the first Host value followed by the whole target.")
+@TABLE.plain("url32", SampleType.INT, Needs.REQUEST, _HTTP, "A 32-bit hash of the first Host value followed by path and query.")
 def url32(facts: Facts) -> int | None:
     request = facts.request
     if request is None:
         facts.undecided = True
         return None
-    return avalanche(sdbm(host_of(facts) + request.target))
+    return avalanche(sdbm(host_of(facts) + (target_path_and_query(request.target) or b"")))
 
 
 @TABLE.plain("url32+src", SampleType.BIN, Needs.REQUEST, _HTTP, "url32 (4 bytes) followed by the source address.")

@@ -174,13 +174,12 @@ def _encoded(text: str | None) -> bytes | None:
 
 def proxy_id(proxy: model.Proxy) -> int:
     """The `id` keyword, or one counted from 1."""
-    words = proxy.extra.get("id")
-    return int(words[-1][0]) if words and words[-1] and words[-1][0].isdigit() else proxy.id + 1
+    return proxy.id
 
 
 def server_id(server: model.Server) -> int:
-    words = server.options.get("id")
-    return int(words[0]) if words and words[0].isdigit() else server.id + 1
+    """The `id` keyword, or one counted from 1."""
+    return server.id
 
 
 @TABLE.row("be_name", SampleType.STR, Needs.BACKEND, _LAYER4, "The current backend's name.")

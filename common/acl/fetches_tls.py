@@ -79,7 +79,7 @@ _add("client_random", _N, "The client random of the peer's connection.", lambda 
 _add("curve", _S, "The group of the key exchange with the peer.", lambda tls: tls.curve)
 _add("err", _I, "The number of the first TLS error of the peer's connection; 0 = none.", lambda tls: tls.error)
 _add("err_str", _S, "The first TLS error of the peer's connection as text.", lambda tls: tls.error_text)
-_add("is_resumed", _B, "The TLS session with the peer was resumed.", lambda tls: tls.is_resumed)
+_add("is_resumed", _B, "The TLS session with the peer was resumed.", lambda tls: tls.is_resumed, sides="bc")
 _add("npn", _S, "The protocol negotiated with the peer by NPN.", lambda tls: tls.npn)
 _add("protocol", _S, "The TLS version of the peer's connection, such as TLSv1.3.", lambda tls: tls.protocol)
 _add("server_random", _N, "The server random of the peer's connection.", lambda tls: tls.server_random)
@@ -88,7 +88,21 @@ _add("session_key", _N, "The master secret of the TLS session with the peer, up 
 _add("sni", _S, "The server name that the client asked for, or that we asked the server for.", lambda tls: tls.sni)
 _add("unique_id", _N, "The TLS unique id (RFC 5929) of the peer's connection.", lambda tls: tls.unique_id)
 _add("use_keysize", _I, "Secret key bits of the peer's connection.", lambda tls: tls.cipher_bits)
-_add("has_sni", _B, "The client asked for a server name.", lambda tls: bool(tls.sni), sides="fc")
+
+
+@TABLE.plain("ssl_fc_is_resumed", _B, Needs.CLIENT_TLS, _LAYER5, "The TLS session with the client was resumed; false on plain connections.")
+def is_resumed(facts: Facts) -> bool:
+    tls = facts.session.tls
+    return tls is not None and tls.is_resumed
+
+
+@TABLE.plain("ssl_fc_has_sni", _B, Needs.CLIENT_TLS, _LAYER5, "The client asked for a server name; false on plain connections.")
+def has_sni(facts: Facts) -> bool:
+    tls = facts.session.tls
+    return tls is not None and bool(tls.sni)
+
+
+
 _add("has_early", _B, "Early data came and the handshake is not done.", lambda t: t.has_early_data and not t.handshake_done, sides="fc")
 _add("early_rcvd", _B, "Early data came, even if the handshake is done by now.", lambda tls: tls.has_early_data, sides="fc")
 _add("has_crt", _B, "The client showed a certificate in this handshake.", lambda tls: tls.peer_certificate_sent, sides="fc")

@@ -86,12 +86,13 @@ def target_authority(target: bytes) -> bytes:
 
 
 def query_parameters(query: bytes, delimiters: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name, value) as written, not decoded; a parameter without "=" has an empty value."""
+    """(name, value) as written, not decoded; what has no "=" is no parameter."""
     if len(delimiters) > 1:
         query = query.translate(bytes.maketrans(delimiters, delimiters[:1] * len(delimiters)))
     for part in query.split(delimiters[:1]):
-        name, _, value = part.partition(b"=")
-        yield name, value
+        name, equal, value = part.partition(b"=")
+        if equal:
+            yield name, value
 
 
 def name_test(name: bytes | None, modifier: bytes | None) -> Callable[[bytes], bool]:

@@ -128,7 +128,8 @@ class FormatParser:
             word = word.strip()
             sign, name = word[:1], word[1:]
             if sign not in ("+", "-"):
-                raise ExpressionError(f'flag "{word}" needs a "+" or a "-" before it')
+                self.environment.warn(f'flag "{word}" has no "+" or "-" before it and does nothing')
+                continue
             on = sign == "+"
             match name:
                 case "Q":

@@ -89,13 +89,14 @@ class Fetch(Row):
 @dataclass(frozen=True, slots=True)
 class Converter(Row):
     """make(environment, *arguments) -> Step. Input ANY takes every type and gets it as the maker's second argument; output ANY means
-    "as the input". facts: the step takes (value, facts). pure: same value, same result, whenever asked."""
+    "as the input". facts: the step takes (value, facts). living: what it answers may change while the program runs, as maps do."""
 
     input: SampleType = SampleType.STR
     output: SampleType = SampleType.STR
     make: Callable[..., Any] = NotImplemented
     facts: bool = False
     names: tuple[str, ...] = ()
+    living: bool = False
 
 
 class _Named(Protocol):
@@ -180,6 +181,7 @@ class ConverterTable(Table[Converter]):
         required: int | None = None,
         facts: bool = False,
         many: bool = False,
+        living: bool = False,
         section: str = "7.3.1",
     ) -> Callable[[C], C]:
         listed = _arguments(arguments)
@@ -187,7 +189,7 @@ class ConverterTable(Table[Converter]):
 
         def add(make: C) -> C:
             spelled = tuple(names.split())
-            self.add(Converter(spelled[0], listed, count, section, doc, many, input, output, make, facts, spelled))
+            self.add(Converter(spelled[0], listed, count, section, doc, many, input, output, make, facts, spelled, living))
             return make
 
         return add

@@ -270,6 +270,7 @@ LOGS = [
     plain("log_of_a_target_with_a_high_byte", request="GET /a\\xe9b HTTP/1.1|Host: a|Connection: close||"),
     plain("log_of_tcp", "mode tcp", "option tcplog", response="HTTP/1.0 200 OK||hello"),
     Case("log_of_clf", "option httplog clf", log='"log_of_clf"'),
+    plain("log_with_tls_facts", "option httpslog"),
     plain("log_as_soon_as", "option logasap"),
     plain("log_of_an_error_with_dontlog_normal", "option dontlog-normal", "http-request deny"),
     plain("log_separate_errors", "option log-separate-errors", "http-request deny"),

@@ -4,7 +4,7 @@ from common.acl.environment import Where
 from common.acl.fetches import FETCHES
 from tests.common.acl import keywords_of_haproxy
 
-OF_ITS_SCHEDULER = "cpu_calls cpu_ns_avg cpu_ns_tot lat_ns_avg lat_ns_tot nbproc"
+OF_ITS_SCHEDULER = "cpu_calls cpu_ns_avg cpu_ns_tot lat_ns_avg lat_ns_tot"
 OF_FILTERS_THAT_ARE_REFUSED = "fcgi.docroot fcgi.index res.cache_hit res.cache_name res.comp res.comp_algo"
 
 

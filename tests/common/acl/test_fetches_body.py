@@ -20,7 +20,7 @@ EXCHANGE = facts(
         ("req.body_param(a)", b"1"),
         ("req.body_param(A)", b"2"),
         ("req.body_param(B,i)", b"x%20y"),
-        ("req.body_param(flag)", b""),
+        ("req.body_param(flag)", None),
         ("req.body_param(none)", None),
         ("req.body_param", b"1"),
     ],

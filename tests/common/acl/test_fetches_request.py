@@ -57,7 +57,7 @@ def test_parts_of_targets(target: bytes, path: bytes | None, pathq: bytes | None
         ("base", b"*", b"Www.Example.com:8080"),
         ("http_first_req", b"/", True),
         ("urlp(a)", b"/?b=1&a=2&a=3", b"2"),
-        ("urlp(a)", b"/?a", b""),
+        ("urlp(a)", b"/?a", None),
         ("urlp(A)", b"/?a=1", None),
         ("urlp(A,,i)", b"/?a=1", b"1"),
         ("urlp(a)", b"/?a=%41+b", b"%41+b"),
