@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from common.errors import WireError
-from common.net.relay import Flow
+from common.net.stream import Stream
 from worker import decide, tunnel
 from worker.body import Body, response_body
 from worker.connect import ServerConnection
@@ -86,7 +86,8 @@ async def pass_on(exchange: Exchange, connection: ServerConnection, response: Re
         keep = False
     exchange.response_started = True
     exchange.step = _DATA
-    body = response_body(connection.stream, exchange.stream, plan, out, splice=backend.splice_response)
+    keep_trailers = exchange.frontend.keeps_response_trailers
+    body = response_body(connection.stream, exchange.stream, plan, out, splice=backend.splice_response, keep_trailers=keep_trailers)
     head = response_head(exchange.response_editor or response, request.version, keep)
     leftover = await _pass_body(exchange, body, head, rest)
     exchange.return_connection(connection, response, leftover)
@@ -120,8 +121,8 @@ async def _pass_body(exchange: Exchange, body: Body, head: bytes, rest: bytes) -
         body.begin(head, rest)
         while True:
             body.step()
-            if upload is not None and not upload.done:
-                upload.step()
+            if upload is not None and not _upload_goes_on(exchange, upload):
+                upload = None
             if body.done:
                 break
             await _wait_for_body(exchange, body, upload)
@@ -129,9 +130,7 @@ async def _pass_body(exchange: Exchange, body: Body, head: bytes, rest: bytes) -
         raise Cut(b"SD", 0, error.slug) from None
     except OSError:
         if body.failed is body.source:
-            raise Cut(b"SD", 0, "server_connection_lost_in_body") from None
-        if upload is not None and upload.failed is upload.target:
-            exchange.unfinished = upload = None
+            raise Cut(b"SD", 0, "server_reset") from None
         raise
     finally:
         body.close()
@@ -142,17 +141,38 @@ async def _pass_body(exchange: Exchange, body: Body, head: bytes, rest: bytes) -
     return body.leftover
 
 
-async def _wait_for_body(exchange: Exchange, body: Body, upload: Flow | None) -> None:
-    pump = exchange.world.pump
-    if body.waiting:
-        if upload is None or upload.done:
-            await exchange.stream.writable(pump.now + exchange.client_s)
-        else:
-            await pump.wait_any((), (exchange.stream,), pump.now + exchange.client_s)
-    elif not body.source.drained:
+def _upload_goes_on(exchange: Exchange, upload: Body) -> bool:
+    """The request's body, while its response comes already. False: it is through, or nobody takes it any more.
+
+    Raises the client's OSError.
+    """
+    try:
+        upload.step()
+    except WireError:
+        return False  # nobody can tell where it ends: the connections close after the response
+    except OSError:
+        if upload.failed is upload.target:
+            return False  # a server need not read to the end what it has answered already
+        raise
+    if upload.done and upload.complete:
+        exchange.note_uploaded(upload)
+    return not upload.done
+
+
+async def _wait_for_body(exchange: Exchange, body: Body, upload: Body | None) -> None:
+    """Until something can be moved, of the response or of the request's body."""
+    pump, client = exchange.world.pump, exchange.stream
+    if not body.waiting and not body.source.drained:
         await pump.pause()
-    elif upload is None or upload.done:
-        await body.source.readable(pump.now + exchange.server_s)
+        return
+    deadline = pump.now + (exchange.client_s if body.waiting else exchange.server_s)
+    if upload is None:
+        await (client.writable(deadline) if body.waiting else body.source.readable(deadline))
+        return
+    readers: tuple[Stream, ...] = () if body.waiting else (body.source,)
+    writers: tuple[Stream, ...] = (client,) if body.waiting else ()
+    if upload.waiting:
+        writers += (upload.target,)
     else:
-        readers = (body.source,) if upload.waiting else (body.source, upload.source)
-        await pump.wait_any(readers, (upload.target,) if upload.waiting else (), pump.now + exchange.server_s)
+        readers += (upload.source,)
+    await pump.wait_any(readers, writers, deadline)

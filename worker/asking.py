@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from common.errors import WireError
 from common.net.pump import DeadlinePassed
 from common.net.stream import Stream
-from worker.body import Body, request_body
+from worker.body import Body, Kept, request_body
 from worker.connect import ServerConnection
 from worker.cut import Cut
 from worker.http.framing import NO_BODY
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _BODY, _HEADERS = Step.BODY, Step.HEADERS  # looking an enum's member up in its class costs 45 ns
 
 INTERIM_RESPONSES_MAX = 100
-REPLAY_BYTES_MAX = 65536
-"""Longest request body that is kept for sending it again."""
 
 
 class ServerGone(Exception):
@@ -44,10 +42,7 @@ class ServerGone(Exception):
 
 
 async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend) -> tuple[Response, bytes]:
-    """Send the request; (final response, what was received behind its head). Raises ServerGone, Cut, DeadlinePassed.
-
-    The head is read while the request's body may still be on its way; interim responses go to the client.
-    """
+    """Send the request; (final response, what was received behind its head). Raises ServerGone, Cut, DeadlinePassed."""
     request = exchange.head
     assert request is not None
     stream = connection.stream
@@ -56,12 +51,7 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
     connection.requests += 1
     if exchange.server_socket_options:
         exchange.set_server_options(connection)
-    if exchange.frontend.plain and backend.plain and exchange.request_editor is None:
-        head = request.forwarded or request_head(request)
-    else:
-        head = request_head(exchange.request_editor or request, backend.added_fields(exchange), close=backend.closes_server)
-        if exchange.request_editor is not None and len(head) > exchange.world.config.globals.bufsize:
-            raise Cut(b"PR", 500, "head_too_big_after_rules")
+    head = _head(exchange, request, backend)
     body: Body | None = None
     data = b""
     try:
@@ -69,21 +59,25 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
             exchange.step = _HEADERS
             sent = stream.send_now(head)
             if sent != len(head):
-                body = _begin_body(exchange, request, stream, head[sent:])
+                body = _begin_body(exchange, request, stream, head[sent:], backend)
         else:
             exchange.step = _BODY
-            body = _begin_body(exchange, request, stream, head)
+            body = _begin_body(exchange, request, stream, head, backend)
         while True:
             received = stream.recv_now()
             if received is None:
-                if body is None or body.done:
-                    exchange.step = _HEADERS
-                    await stream.readable(pump.now + exchange.server_s)
+                if body is not None and not body.done:
+                    if not await _upload(exchange, body, stream):
+                        body = None
+                    continue
+                exchange.step = _HEADERS
+                if backend.aborts_on_close:
+                    await _readable_unless_client_leaves(exchange, stream, pump.now + exchange.server_s)
                 else:
-                    await _upload(exchange, body, stream)
+                    await stream.readable(pump.now + exchange.server_s)
                 continue
             if not received:
-                raise ServerGone(Failure.EMPTY, "server_closed_in_head" if data else "server_closed", received=bool(data))
+                raise ServerGone(Failure.EMPTY, "server_closed_in_head" if data else "server_closed_unanswered", received=bool(data))
             data = data + received if data else received
             try:
                 while (found := backend.reader.parse(data, 0, request.method, request.upgrade is not None)) is not None:
@@ -101,61 +95,113 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
         raise
     except OSError as error:
         if body is not None and body.failed is exchange.stream:
-            raise Cut(b"CD", 400, "client_gone_in_body") from None
-        slug = "server_connection_lost" if error.errno else "server_closed"
+            raise Cut(b"CD", 400, "client_gone") from None
+        slug = "server_reset" if error.errno else "server_closed_unanswered"
         raise ServerGone(Failure.EMPTY, slug, received=bool(data)) from None
     except WireError as error:
         # From the client's chunks: those of a response are read elsewhere.
         raise Cut(b"PR", error.status, error.slug) from None
 
 
-def _begin_body(exchange: Exchange, request: Request, stream: Stream, head: bytes) -> Body:
+def _head(exchange: Exchange, request: Request, backend: Backend) -> bytes:
+    """The bytes of the head for the server. Raises Cut when rules have made it too big."""
+    editor = exchange.request_editor
+    if editor is None and exchange.frontend.plain and backend.plain:
+        return request.forwarded or request_head(request)
+    close = backend.closes_server or exchange.frontend.closes_server
+    if close:
+        exchange.closes_server = True
+        close = not backend.pretends_keep_alive
+    head = request_head(editor or request, backend.added_fields(exchange), close=close)
+    if editor is None:
+        return head
+    if len(head) > exchange.world.config.globals.bufsize:
+        raise Cut(b"PR", 500, "rule_failed")
+    return head
+
+
+def _begin_body(exchange: Exchange, request: Request, stream: Stream, head: bytes, backend: Backend) -> Body:
     """Send head, and of the request's body what is here. Raises WireError, OSError, Cut."""
-    body = request_body(exchange.stream, stream, request.body, splice=exchange.frontend.splice_request)
-    exchange.body = exchange.unfinished = body
     here = exchange.client_buffer if request.body is not NO_BODY else b""
+    kept = exchange.kept = Kept(backend.kept_bytes_max) if backend.kept_bytes_max else None
+    body = request_body(
+        exchange.stream,
+        stream,
+        request.body,
+        splice=exchange.frontend.splice_request,
+        kept=kept if backend.keeps_bodies else None,  # else only what is here, which costs nothing
+        keep_trailers=backend.keeps_request_trailers,
+    )
+    exchange.body = exchange.unfinished = body
     body.begin(head, here)
     if request.body is not NO_BODY:
         exchange.body_consumed = True
         exchange.client_buffer = body.leftover
+        if kept is not None:
+            kept.add(here[: len(here) - len(body.leftover)])
+    exchange.bytes_in -= len(head)
     body.step()
     if body.done:
         _request_sent(exchange, body)
-        if len(here) <= REPLAY_BYTES_MAX and body.taken_from_source == 0:
-            # All of it was here already: kept, so that a retry can send it again.
-            exchange.replay = here[: len(here) - len(body.leftover)]
     return body
 
 
-async def _upload(exchange: Exchange, body: Body, stream: Stream) -> None:
-    """Move what can be moved of the request's body; then wait for more, or for the server to speak early."""
+async def _upload(exchange: Exchange, body: Body, stream: Stream) -> bool:
+    """Move what can be moved of the request's body; then wait for more, or for the server to speak early.
+
+    False: the server takes no more of it. Its answer may be here all the same. Raises Cut, WireError, OSError of the client.
+    """
     pump = exchange.world.pump
-    body.step()
+    try:
+        body.step()
+    except OSError:
+        if body.failed is not stream:
+            raise
+        stream.drained = False
+        return False
     if body.done:
         _request_sent(exchange, body)
-        return
-    if body.waiting:
+    elif body.waiting:
         await pump.wait_any((stream,), (stream,), pump.now + exchange.server_s)
     elif not body.source.drained:
         await pump.pause()  # a client that sends as fast as we read is not alone
     else:
         await pump.wait_any((body.source, stream), (), pump.now + exchange.client_s)
+    return True
 
 
 def _request_sent(exchange: Exchange, body: Body) -> None:
-    """The request's body is through, or its client has gone in the middle of it."""
-    exchange.unfinished = None
+    """The request's body is through, or its client has gone in the middle of it. Raises Cut."""
     if not body.complete:
         raise Cut(b"CD", 400, "client_closed_in_body")
     if body.leftover:
         exchange.client_buffer = body.leftover
-    exchange.bytes_in += body.moved
+    exchange.note_uploaded(body)
+
+
+async def _readable_unless_client_leaves(exchange: Exchange, stream: Stream, deadline: float) -> None:
+    """`option abortonclose`: nobody waits for this answer any more when the client has closed its side. Raises Cut."""
+    client, strand = exchange.stream, stream.pump.current
+    assert strand is not None
+    if not client.ended:
+        client.watch_read(strand)
+        try:
+            await stream.readable(deadline)
+        finally:
+            client.reader = None
+    if client.ended and stream.drained:
+        raise Cut(b"CH", 400, "client_closed_in_wait")
 
 
 async def _pass_interim(exchange: Exchange, request: Request, response: Response) -> None:
-    """100, 102, 103: for clients that know them. Raises ServerGone when there is no end of them."""
+    """100, 102, 103: for clients that know them. Raises ServerGone when there is no end of them, Cut when the client takes none."""
     exchange.interim_responses += 1
     if exchange.interim_responses > INTERIM_RESPONSES_MAX:
-        raise ServerGone(Failure.JUNK, "too_many_interim_responses", received=True)
+        raise ServerGone(Failure.JUNK, "bad_status_line", received=True)
     if request.version >= 11:
-        await exchange.stream.send(response_head(response, 11, True), exchange.world.pump.now + exchange.client_s)
+        try:
+            await exchange.stream.send(response_head(response, 11, True), exchange.world.pump.now + exchange.client_s)
+        except DeadlinePassed:
+            raise Cut(b"cH", 0, "client_timeout") from None
+        except OSError:
+            raise Cut(b"CH", 0, "client_gone") from None

@@ -9,9 +9,10 @@ Source: HAProxy manual 4.2 "retries", "option redispatch", "http-reuse", "timeou
 from __future__ import annotations
 
 import errno
+from math import inf
 from typing import TYPE_CHECKING
 
-from common.net.dial import dial
+from common.net.dial import ClientLeft, dial
 from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
 from common.wire import proxy_protocol
@@ -86,12 +87,15 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
     while True:
         if not exchange.has_place:
             await _take_place(exchange, backend, pump)
+            exchange.step = Step.CONNECT
             exchange.queued_at = pump.now
             server = exchange.leased
             assert server is not None
             connection = server.take_idle(exchange)
             if connection is not None:
                 exchange.connected_at = pump.now
+                if exchange.give_up_at != inf:
+                    exchange.server_s = min(exchange.server_s, exchange.give_up_at - pump.now)
                 return connection
         server = exchange.leased
         assert server is not None
@@ -99,7 +103,12 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
         try:
             connection = await _open(exchange, backend, server, pump)
             exchange.connected_at = pump.now
+            if exchange.give_up_at != inf:
+                exchange.server_s = min(exchange.server_s, exchange.give_up_at - pump.now)
             return connection
+        except ClientLeft:
+            backend.leave(server.position)
+            raise ConnectFailed(b"CC", 0, "client_closed_in_connect") from None
         except DeadlinePassed:
             kind, slug = Failure.CONNECT_TIMEOUT, "connect_timeout"
         except TlsError as error:
@@ -119,11 +128,13 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
                 sent=False,
                 retries_max=exchange.retries_max,
                 may_redispatch=len(backend.servers) > 1,
+                seconds_left=exchange.seconds_left,
             ),
             backend.retry_policy,
             backend.retry_budget,
         )
         if decision.action is Action.STOP:
+            exchange.frontend.count_reason(decision.slug)
             raise ConnectFailed(b"RC" if slug.endswith("exhausted") else decision.termination, decision.status, slug)
         exchange.retries += 1
         if decision.action is Action.OTHER:
@@ -175,15 +186,38 @@ async def _wait_in_queue(exchange: Exchange, backend: Backend, server: Server | 
     try:
         # A waiting request may raise the limit that `minconn` gives: then it need not wait.
         backend.wake(queue.admit(server.position) if server is not None else [])
+        deadline = min(exchange.waiting_since + queue_s, exchange.give_up_at)
         while ticket.state is Waiting.WAITING:
-            await pump.park(exchange.waiting_since + queue_s)
+            if backend.aborts_on_close:
+                await _park_unless_client_leaves(exchange.stream, strand, deadline)
+            else:
+                await pump.park(deadline)
     except DeadlinePassed:
         backend.wake(queue.abandon(ticket))
+        if pump.now >= exchange.give_up_at:
+            raise ConnectFailed(b"sQ", 504, "deadline") from None
         raise ConnectFailed(b"sQ", 503, "queue_timeout") from None
+    except ClientLeft:
+        backend.wake(queue.abandon(ticket))
+        exchange.leased = None
+        raise ConnectFailed(b"CQ", 0, "client_closed_in_queue") from None
     except BaseException:
         backend.wake(queue.abandon(ticket))
         raise
     return ticket
+
+
+async def _park_unless_client_leaves(client: Stream, strand: Strand, deadline: float) -> None:
+    """`option abortonclose`. Raises ClientLeft, DeadlinePassed."""
+    if not client.ended:
+        client.watch_read(strand)
+        try:
+            await client.pump.park(deadline)
+        finally:
+            client.reader = None
+            strand.parked = False
+    if client.ended:
+        raise ClientLeft
 
 
 async def _pause(pump: Pump, seconds: float) -> None:
@@ -195,10 +229,11 @@ async def _pause(pump: Pump, seconds: float) -> None:
 
 async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump) -> ServerConnection:
     """Dial, PROXY header, TLS. Raises DeadlinePassed, OSError, TlsError."""
-    deadline = pump.now + (exchange.timeout("connect") or backend.connect_s)
+    deadline = min(pump.now + (exchange.timeout("connect") or backend.connect_s), exchange.give_up_at)
     family, address = server.endpoint(exchange)
     name = None
-    stream = await dial(pump, family, address, deadline, source=server.source)
+    client = exchange.stream if backend.aborts_on_close else None
+    stream = await dial(pump, family, address, deadline, source=server.source, client=client)
     try:
         if server.model.send_proxy:
             header = header_between(exchange.src, exchange.src_port, exchange.dst, exchange.dst_port)

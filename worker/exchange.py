@@ -20,7 +20,7 @@ from common.net.stream import Stream
 from worker import decide
 from worker.answering import log_early, pass_on, pass_on_unusual, pass_on_whole
 from worker.asking import ServerGone, ask
-from worker.body import Body
+from worker.body import Body, Kept
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.cut import Cut
 from worker.facts import ExchangeFacts
@@ -33,6 +33,7 @@ from worker.servers.retry import Failure
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from worker.proxies import Backend
     from worker.session import Session
 
 _CONNECT = Step.CONNECT  # looking an enum's member up in its class costs 45 ns
@@ -50,7 +51,8 @@ class Exchange(ExchangeFacts):
     repeated_after_idle = False
     interim_responses = 0
     unsent: memoryview | bytes = b""
-    replay: bytes | None = None  # the request's body as received, while it can be sent again
+    kept: Kept | None = None  # the request's body as received, while it can be sent again
+    give_up_at = inf  # `timeout request-total`
     spliced_in = 0
     spliced_out = 0
     server_s = inf
@@ -91,6 +93,8 @@ class Exchange(ExchangeFacts):
             if self._timeouts is not None:
                 self.server_s = self._timeouts.get("server") or backend.server_s
             self.waiting_since = pump.now
+            if backend.request_total_s or backend.retry_budget is not None:
+                self._begin_attempts(backend)
             self.step = _CONNECT
             while True:
                 connection = lease_now(self, backend, pump) or await lease(self, backend, pump)
@@ -122,9 +126,20 @@ class Exchange(ExchangeFacts):
         finally:
             if self.connection is not None:
                 self.drop_connection()
+            if self.unfinished is not None:
+                self.note_uploaded(self.unfinished)
+                self.session.lingers = True
             account_end(self)
 
     # --- another attempt -------------------------------------------------------------------------------------------
+
+    def _begin_attempts(self, backend: Backend) -> None:
+        """`timeout request-total` and `retry-budget` count from here."""
+        if backend.request_total_s:
+            self.give_up_at = (self.first_byte_at or self.started_at) + backend.request_total_s
+            self.server_s = min(self.server_s, self.give_up_at - self.world.pump.now)
+        if backend.retry_budget is not None:
+            backend.retry_budget.request()
 
     def _retries_status(self, status: int) -> bool:
         """`retry-on 503` and its like: whether to try again instead of passing this response on."""
@@ -149,20 +164,28 @@ class Exchange(ExchangeFacts):
                 reused=self.bc_reused,
                 stale_before=self.repeated_after_idle,
                 first_request=self.is_first_request,
-                body_kept=self.unfinished is None and (not self.body_consumed or self.replay is not None),
+                body_kept=self._body_is_kept(backend),
                 disabled=self.l7_retry_disabled,
                 retries_max=self.retries_max,
                 may_redispatch=len(backend.servers) > 1,
+                seconds_left=self.seconds_left,
             ),
             backend.retry_policy,
             backend.retry_budget,
         )
         if decision.action is retry.Action.STOP:
+            self.frontend.count_reason(decision.slug)
             raise Cut(decision.termination, decision.status, slug)
-        if self.replay is not None:
-            self.client_buffer = self.replay + self.client_buffer
-            self.replay = None
-        self.body_consumed = False
+        if self.unfinished is not None:
+            self.note_uploaded(self.unfinished)
+        if self.body_consumed:
+            assert self.kept is not None
+            self.client_buffer = (self.kept.data or b"") + self.client_buffer
+            self.kept = None
+            self.body_consumed = False
+        self.bytes_in = len(request.raw)
+        if self.give_up_at != inf:
+            self.server_s = min(self.server_s, self.give_up_at - self.world.pump.now)
         if decision.counts:
             self.retries += 1
             if decision.action is retry.Action.OTHER:
@@ -173,6 +196,25 @@ class Exchange(ExchangeFacts):
             self.repeated_after_idle = True
         if decision.action is retry.Action.OTHER:
             self.redispatch()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of `timeout request-total`; None where there is none."""
+        return None if self.give_up_at == inf else self.give_up_at - self.world.pump.now
+
+    def _body_is_kept(self, backend: Backend) -> bool:
+        """Whether the request's body can be sent again: all that was taken of it is here."""
+        if not self.body_consumed:
+            return True
+        body, kept = self.body, self.kept
+        return body is not None and kept is not None and kept.data is not None and (backend.keeps_bodies or not body.taken_from_source)
+
+    def note_uploaded(self, body: Body) -> None:
+        """Nothing more of the request's body goes to the server: it is through, or given up."""
+        self.unfinished = None
+        self.bytes_in += body.moved
+        self.spliced_in += body.spliced
+        body.close()
 
     # --- its connections -------------------------------------------------------------------------------------------
 

@@ -34,7 +34,12 @@ async def reply(exchange: Exchange, answer: Answer, *, closes: bool = False) -> 
     if answer.silent:
         return False
     request = exchange.head
-    keep = request is not None and not answer.closes and not closes and _skip_body(exchange, request) and exchange.may_keep(request)
+    keep = False
+    if request is not None:
+        if _skip_body(exchange, request):
+            keep = not answer.closes and not closes and exchange.may_keep(request)
+        else:
+            exchange.session.lingers = True
     exchange.status = answer.status
     exchange.response_head = answer.response()
     exchange.response_editor = None
@@ -88,11 +93,11 @@ def late(exchange: Exchange) -> Cut:
     body = exchange.body
     if exchange.step is _BODY:
         if body is not None and body.waiting:
-            return Cut(b"sD", 504, "server_timeout_in_body")
-        return Cut(b"cD", 408, "client_timeout_in_body")
+            return Cut(b"sD", 504, "server_body_timeout")
+        return Cut(b"cD", 408, "client_body_timeout")
     if exchange.step is _DATA:
         slow_client = body is None or body.waiting
-        return Cut(b"cD", 0, "client_timeout") if slow_client else Cut(b"sD", 0, "server_timeout_in_body")
+        return Cut(b"cD", 0, "client_timeout") if slow_client else Cut(b"sD", 0, "server_body_timeout")
     return Cut(b"c" + exchange.step.letter, 408, "client_timeout")
 
 

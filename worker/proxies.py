@@ -20,7 +20,7 @@ from common.balance.redispatch import redispatch_interval
 from common.net.pump import Strand
 from common.observe import fields as f
 from common.observe.reasons import index_of
-from common.units import first_set
+from common.units import first_set, parse_size
 from worker.forwarded import Adder, adders, adds_fields
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
@@ -46,6 +46,7 @@ class Frontend:
         "client_fin_s",
         "client_s",
         "closes_client",
+        "closes_server",
         "connections",
         "default_backend",
         "dont_log_null",
@@ -54,6 +55,7 @@ class Frontend:
         "index",
         "is_http",
         "keep_alive_s",
+        "keeps_response_trailers",
         "listeners",
         "log",
         "make_unique_id",
@@ -86,7 +88,9 @@ class Frontend:
         self.client_fin_s = timeouts.client_fin
         self.dont_log_null = "dontlognull" in proxy.options
         self.closes_client = "httpclose" in proxy.options
-        self.plain = not adds_fields(proxy)
+        self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
+        self.keeps_response_trailers = "http-drop-response-trailers" not in proxy.options
+        self.plain = not adds_fields(proxy) and not self.closes_server
         self.splice_request = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
         self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy))
         self.default_backend: Backend | None = None
@@ -152,6 +156,7 @@ class Backend:
     __slots__ = (
         "_adders",
         "_full",
+        "aborts_on_close",
         "balancer",
         "closes_server",
         "connect_s",
@@ -160,14 +165,19 @@ class Backend:
         "in_use",
         "index",
         "is_http",
+        "keeps_bodies",
+        "keeps_request_trailers",
+        "kept_bytes_max",
         "key_of",
         "model",
         "name",
         "only_server",
         "plain",
+        "pretends_keep_alive",
         "queue",
         "queue_s",
         "reader",
+        "request_total_s",
         "response_active",
         "retried_statuses",
         "retries",
@@ -200,8 +210,15 @@ class Backend:
         self.retries = proxy.retries
         self.retry_policy = Policy(retry_on(proxy.retry_on), proxy.retries, redispatch_interval(proxy), self.connect_s)
         self.retried_statuses = self.retry_policy.on.statuses
-        self.retry_budget = Budget(float(_word(proxy, "retry-budget", "0")))
+        percent = float(_word(proxy, "retry-budget", "0").rstrip("%"))
+        self.retry_budget = Budget(percent) if percent else None
+        self.request_total_s = timeouts.request_total
+        self.keeps_bodies = self.retry_policy.on.needs_request
+        self.kept_bytes_max = _kept_bytes_max(world.config.globals)
+        self.keeps_request_trailers = "http-drop-request-trailers" not in proxy.options
+        self.aborts_on_close = "abortonclose" in proxy.options
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
+        self.pretends_keep_alive = "http-pretend-keepalive" in proxy.options
         self.plain = not adds_fields(proxy) and not self.closes_server
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
         self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
@@ -301,6 +318,12 @@ def _word(proxy: model.Proxy, keyword: str, default: str) -> str:
     """The one argument of a keyword that has no field of its own in the model; the last line holds."""
     lines = proxy.extra.get(keyword, ())
     return lines[-1][0] if lines else default
+
+
+def _kept_bytes_max(settings: model.Global) -> int:
+    """`tune.retry.body-size`: how much of a request's body is kept for sending it again."""
+    words = settings.tune.get("tune.retry.body-size")
+    return parse_size(words[0]) if words else settings.bufsize
 
 
 def request_options(proxy: model.Proxy) -> Options:

@@ -22,6 +22,7 @@ from common.wire.proxy_header import ProxyHeader
 from worker import decide, tunnel
 from worker.exchange import Exchange
 from worker.http.head import Request
+from worker.linger import linger
 from worker.outcome import log_unread, refuse_unread
 from worker.receive import Seat, real_addresses
 from worker.tls import TlsError
@@ -52,6 +53,7 @@ class Session:
         "has_tls",
         "id",
         "kept",
+        "lingers",
         "opened_at",
         "phase",
         "proxy",
@@ -88,6 +90,7 @@ class Session:
         self.requests = 0
         self.phase = "accept"
         self.stop_after = False
+        self.lingers = False  # an answer is out, and the client may still be sending
         self.strand: Strand | None = None
         self.exchange: Exchange | None = None
         if header is not None and not header.local:
@@ -143,6 +146,9 @@ class Session:
                     switched = await tunnel.serve(self)
                     if switched is not None:
                         await self._serve(switched)
+                if self.lingers:
+                    self.phase = "linger"
+                    await linger(self.stream)
         except (OSError, Withdrawn):
             pass  # the client is gone, and no exchange was under way that would tell; or he is not ours any more
         finally:
@@ -248,6 +254,7 @@ class Session:
             try:
                 found = reader.parse(buffered, 0)
                 if found is None:
+                    self.phase = "head"
                     buffered, found = await self._read_head(buffered, first_byte_at + frontend.request_s)
             except WireError as error:
                 return await self._answer_unread(exchange_start, buffered, error.status, b"PR", error.slug)
@@ -260,6 +267,7 @@ class Session:
             self.phase = "exchange"
             exchange = self.exchange = Exchange(self, request, exchange_start)
             exchange.first_byte_at = first_byte_at
+            exchange.bytes_in = end
             exchange.request_at = pump.now
             exchange.client_buffer = buffered[end:] if end < len(buffered) else b""
             if not await exchange.run():
@@ -302,6 +310,7 @@ class Session:
         """Tell the client what is wrong with a request that could not be read, log it, close."""
         exchange = self.exchange = Exchange(self, None, start)
         exchange.client_buffer = received
+        self.lingers = status != 408
         await refuse_unread(exchange, status, termination, slug)
 
     def stop_soon(self) -> None:

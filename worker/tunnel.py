@@ -115,7 +115,7 @@ async def _run(exchange: Exchange, connection: ServerConnection, first_up: bytes
     except OSError:
         failed_client = client in (up.failed, down.failed)
         exchange.termination = b"CD" if failed_client else b"SD"
-        exchange.slug = "client_gone" if failed_client else "server_connection_lost_in_body"
+        exchange.slug = "client_gone" if failed_client else "server_reset"
     finally:
         exchange.bytes_in += up.moved
         exchange.bytes_out += down.moved
@@ -127,4 +127,10 @@ def idle_limits(exchange: Exchange, backend: Backend) -> Idle:
     frontend = exchange.frontend
     tunnel_s = exchange.timeout("tunnel")
     both = tunnel_s if tunnel_s else min(exchange.client_s, exchange.timeout("server") or backend.server_s)
-    return Idle(both, frontend.client_fin_s or inf, backend.server_fin_s or inf)
+    return Idle(
+        both,
+        frontend.client_fin_s or inf,
+        backend.server_fin_s or inf,
+        client=tunnel_s or exchange.client_s,
+        server=tunnel_s or exchange.timeout("server") or backend.server_s,
+    )

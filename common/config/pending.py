@@ -22,7 +22,7 @@ _GLOBAL = """
     stats-file strict-limits
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
     tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once tune.notsent-lowat.client
-    tune.notsent-lowat.server tune.pattern.cache-size tune.pipesize tune.rcvbuf.client tune.rcvbuf.server tune.retry.body-size
+    tune.notsent-lowat.server tune.pattern.cache-size tune.pipesize tune.rcvbuf.client tune.rcvbuf.server
     tune.sndbuf.client tune.sndbuf.server
     tune.ssl.ticket-rotation tune.vars.global-max-size
     tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size tune.worker.hang-timeout
@@ -32,13 +32,13 @@ _GLOBAL = """
 _PROXIES = """
     force-be-switch/guid/http-send-name-header/load-server-state-from-file/log-format-sd/log-steps
     max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
-    option h1-case-adjust-bogus-server/option http-drop-request-trailers/option http-drop-response-trailers/option http-ignore-probes
-    option http-pretend-keepalive/option idle-close-on-response/option independant-streams
+    option h1-case-adjust-bogus-server/option http-ignore-probes
+    option idle-close-on-response/option independant-streams
     option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
     option tcp-smart-connect/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
     srvtcpka-intvl
     stick match/stick on
-    stick store-request/stick store-response/stick-table/timeout request-total
+    stick store-request/stick store-response/stick-table
 """
 
 _BIND = "guid-prefix nice"

@@ -13,6 +13,10 @@ from common.net.stream import Stream
 IP_BIND_ADDRESS_NO_PORT = 24  # choose the source port at connect time, by the whole 4-tuple
 
 
+class ClientLeft(Exception):
+    """Nobody waits for the connection any more."""
+
+
 async def dial(
     pump: Pump,
     family: socket.AddressFamily,
@@ -20,9 +24,10 @@ async def dial(
     deadline: float,
     *,
     source: tuple[socket.AddressFamily, SockAddr] | None = None,
+    client: Stream | None = None,
 ) -> Stream:
     """A connected stream. source: where to connect from, for TCP. Raises OSError (refused, unreachable, out of ports or
-    descriptors), DeadlinePassed.
+    descriptors), DeadlinePassed; ClientLeft when `client` closes its side before the connection is there.
     """
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     stream = Stream(pump, sock)
@@ -34,7 +39,10 @@ async def dial(
                 _bind(sock, source[1])
         error = sock.connect_ex(address)
         if error == errno.EINPROGRESS:
-            await stream.writable(deadline)
+            if client is None:
+                await stream.writable(deadline)
+            else:
+                await _writable_unless_client_leaves(stream, client, deadline)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         elif error == errno.EAGAIN and family == socket.AF_UNIX:
             # The listener's backlog is full and unix sockets have no way to wait for a place: as if refused.
@@ -45,6 +53,27 @@ async def dial(
         stream.close()
         raise
     return stream
+
+
+async def _writable_unless_client_leaves(stream: Stream, client: Stream, deadline: float) -> None:
+    """Until the connect has succeeded or failed. Raises ClientLeft, DeadlinePassed, OSError."""
+    strand = stream.pump.current
+    assert strand is not None
+    while not client.ended:
+        client.watch_read(strand)
+        try:
+            await stream.writable(deadline)
+        finally:
+            client.reader = None
+        error = stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
+        try:
+            stream.sock.getpeername()
+        except OSError:
+            continue  # not connected yet: it was the client who did something
+        return
+    raise ClientLeft
 
 
 def _bind(sock: socket.socket, source: SockAddr) -> None:

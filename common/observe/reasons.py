@@ -11,9 +11,10 @@ from typing import Final
 from common.observe.reason import REASON_WORDS, Reason
 from common.observe.reasons_client import CLIENT, MALFORMED, WIRE
 from common.observe.reasons_local import LOCAL
+from common.observe.reasons_retry import RETRY
 from common.observe.reasons_server import SERVER, SERVER_TLS
 
-_ALL = (*LOCAL, *CLIENT, *SERVER, *SERVER_TLS, *MALFORMED, *WIRE)
+_ALL = (*LOCAL, *CLIENT, *SERVER, *SERVER_TLS, *RETRY, *MALFORMED, *WIRE)
 REASONS: Final[dict[str, Reason]] = {reason.slug: reason for reason in _ALL}
 SLUGS: Final[tuple[str, ...]] = tuple(sorted(REASONS))
 INDEX: Final[dict[str, int]] = {slug: index for index, slug in enumerate(SLUGS)}  # of a slug in Counters.reasons(proxy)

@@ -186,10 +186,7 @@ class Budget:
         assert 0 <= self._tokens <= self._reserve
 
 
-_UNLIMITED = Budget()
-
-
-def decide(attempt: Attempt, policy: Policy, budget: Budget = _UNLIMITED) -> Decision:
+def decide(attempt: Attempt, policy: Policy, budget: Budget | None = None) -> Decision:
     """See the table at the top. Takes one from the budget if the answer is to retry."""
     if _is_stale(attempt) and not attempt.stale_before and not attempt.disabled and not _never(attempt) and not _is_late(attempt, 0.0):
         return Decision(Action.SAME, "stale_connection", counts=False)
@@ -202,7 +199,7 @@ def decide(attempt: Attempt, policy: Policy, budget: Budget = _UNLIMITED) -> Dec
         pause_s = min(TURN_AROUND_S, policy.timeout_connect_s)
     if not refusal and _is_late(attempt, pause_s):
         refusal = "deadline"
-    if not refusal and not budget.spend():
+    if not refusal and budget is not None and not budget.spend():
         refusal = "budget"
     if refusal:
         return _stop(attempt, refusal)
@@ -247,6 +244,8 @@ def _was_not_acted_on(attempt: Attempt) -> bool:
 
 def _stop(attempt: Attempt, refusal: str) -> Decision:
     status, termination = _ANSWERS[attempt.failure]
+    if refusal == "deadline" and status:
+        status = 504  # it is our own patience that has ended
     silent = _is_stale(attempt) and not attempt.first_request and not attempt.response_started
     return Decision(
         Action.STOP,

@@ -8,6 +8,7 @@ from common.observe.reason import REASON_WORDS, Reason
 from common.observe.reasons import CAUSES, INDEX, PHASES, REASONS, SLUGS, describe, index_of, of_termination
 from common.observe.reasons_client import CLIENT, MALFORMED, WIRE
 from common.observe.reasons_local import LOCAL
+from common.observe.reasons_retry import RETRY
 from common.observe.reasons_server import SERVER, SERVER_TLS
 from common.wire.reasons import REASONS as WIRE_REASONS
 
@@ -62,7 +63,7 @@ def test_each_reason_is_complete(reason: Reason) -> None:
 
 
 def test_no_slug_is_there_twice() -> None:
-    everything = [reason.slug for table in (LOCAL, CLIENT, SERVER, SERVER_TLS, MALFORMED, WIRE) for reason in table]
+    everything = [reason.slug for table in (LOCAL, CLIENT, SERVER, SERVER_TLS, RETRY, MALFORMED, WIRE) for reason in table]
     assert sorted(everything) == list(SLUGS)
     assert len(SLUGS) <= REASON_WORDS
 
