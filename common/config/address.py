@@ -80,7 +80,7 @@ class Form:
 
 
 BIND = Form(ranges=True)
-SERVER = Form(ports=Ports.OPTIONAL, offset=True, zero=True)
+SERVER = Form(ports=Ports.OPTIONAL, offset=True, zero=True, fd=False)
 SOURCE = Form(ports=Ports.OPTIONAL, ranges=True, zero=True, fd=False, unix=False)
 LOG = Form(ports=Ports.OPTIONAL, datagram=True, default_port=514)
 CHECK = Form(ports=Ports.OPTIONAL, zero=True, fd=False)
@@ -202,6 +202,8 @@ def _host(kind: AddressKind | None, text: str, host: str, form: Form) -> tuple[A
         if kind is AddressKind.INET or not _is_ipv6(host):
             raise AddressError(f"invalid address: '{host}' in '{text}'", "IPv6 addresses with a port are written [address]:port.")
         return AddressKind.INET6, host
+    if host == "0":  # how resolvers read it: any address
+        return AddressKind.INET, "0.0.0.0"
     if _NUMERIC.fullmatch(host):
         try:
             ipaddress.IPv4Address(host)

@@ -206,8 +206,11 @@ def _cookie_setting(words: Words, name: str) -> None:
             raise words.fault(f"'cookie {name}': {error}") from None
     elif name == "domain":
         text = words.required("<domain> as argument")
-        if not _DOMAIN.fullmatch(text) or "." not in text.strip("."):
-            raise words.fault(f"domain '{text}' contains invalid characters or no dot", "Write a domain with at least one dot inside.")
+        if not _DOMAIN.fullmatch(text):
+            raise words.fault(f"domain '{text}' contains invalid characters", "Domains are made of letters, digits, '-' and '.'.")
+        if "." not in text.strip("."):
+            message = f"domain '{text}' contains no embedded dot, this configuration may not work properly (see RFC6265#5.2.3)."
+            words.statement.warn(message, words.position - 1)
     elif name == "attr":
         text = words.required("<value> as argument")
         if re.search(r"[\x00-\x1f\x7f;]", text):

@@ -134,7 +134,9 @@ class _File:
         prefix = Prefix.NONE
         if words[0].text in ("no", "default") and len(words) > 1:
             prefix, words = Prefix(words[0].text), words[1:]
-        self._statement(Statement(line, words, 1, self.state.report, prefix))
+        statement = Statement(line, words, 1, self.state.report, prefix)
+        _end_at_empty_word(statement)
+        self._statement(statement)
 
     def _statement(self, statement: Statement) -> None:
         section = SECTION_WORDS.get(statement.words[0].text)
@@ -211,3 +213,23 @@ class _File:
         said = remark(row, statement.prefix.value, statement.argument(0))
         if said:
             statement.note(said, slug=SLUG)
+
+
+def _end_at_empty_word(statement: Statement) -> None:
+    """An empty word (`""`, or a variable that is not set) ends a line, as in HAProxy, which warns of it since version 3.2.
+
+    In patterns of ACLs and conditions an empty string is a value like any other.
+    """
+    words = statement.words
+    if words[0].text == "acl" or any(word.text in ("{", "!{") for word in words):
+        return
+    position = next((position for position, word in enumerate(words) if position and not word.text), 0)
+    if position:
+        statement.warn(
+            f"argument number {position} at position {words[position].column} is empty and marks the end of the argument list; "
+            "all subsequent arguments will be ignored.",
+            position - statement.length,
+            "Remove it, or give the variable a value.",
+            "empty-argument",
+        )
+        statement.words = words[:position]

@@ -14,7 +14,16 @@ from common.config.draft import ProxyDraft, State
 from common.errors import ExpressionError
 from common.model import Rule
 
-_HTTP_OPTIONS = ("forwardfor", "originalto", "http-buffer-request", "forwarded")
+# What HAProxy warns about, by the side of the proxy that the option is for; some others it passes over.
+_HTTP_OPTIONS = ("forwardfor", "originalto", "http-buffer-request", "forwarded", "http-no-delay")
+_HTTP_OPTIONS_OF_FRONTENDS = (
+    *("accept-invalid-http-request", "accept-unsafe-violations-in-http-request", "disable-h2-upgrade", "http-ignore-probes"),
+    *("http-use-proxy-header", "idle-close-on-response"),
+)
+_HTTP_OPTIONS_OF_BACKENDS = (
+    *("accept-invalid-http-response", "accept-unsafe-violations-in-http-response", "checkcache", "http-pretend-keepalive"),
+    "prefer-last-server",
+)
 _HTTP_RULESETS = ("http-request", "http-response", "http-after-response", "redirect")
 _HASHES_OF_HTTP = ("uri", "url_param", "hdr")
 _LOG_KINDS = ("httplog", "httpslog")
@@ -45,13 +54,16 @@ def _useless_in_tcp(draft: ProxyDraft) -> Iterator[tuple[str, str]]:
     for ruleset in _HTTP_RULESETS:
         if ruleset in rulesets:
             yield ruleset, f"'{ruleset}' rules ignored for {title} as they require HTTP mode."
-    for name in _HTTP_OPTIONS:
+    if "capture cookie" in draft.given and proxy.frontend:
+        yield "capture cookie", f"'capture' statement ignored for {title} as it requires HTTP mode."
+    sided = (*(_HTTP_OPTIONS_OF_FRONTENDS if proxy.frontend else ()), *(_HTTP_OPTIONS_OF_BACKENDS if proxy.backend else ()))
+    for name in (*_HTTP_OPTIONS, *sided):
         if name in proxy.options or name in proxy.option_args:
             yield f"option {name}", f"'option {name}' ignored for {title} as it requires HTTP mode."
     if proxy.monitor_uri and proxy.frontend:
         yield "monitor-uri", f"monitor-uri will be ignored for {title} (needs 'mode http')."
-    if any(name.startswith("stats ") for name in proxy.extra):
-        keyword = next(name for name in proxy.extra if name.startswith("stats "))
+    keyword = next((name for name in (*proxy.extra, *draft.given) if name.startswith("stats ")), "")
+    if keyword:
         yield keyword, f"'stats' statement ignored for {title} as it requires HTTP mode."
     if proxy.backend and proxy.cookie:
         yield "cookie", f"cookie will be ignored for {title} (needs 'mode http')."

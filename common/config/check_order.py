@@ -30,6 +30,7 @@ _FINAL = {
     "http-request": frozenset({"allow", "deny", "auth", "redirect", "reject", "tarpit", "return", "silent-drop", "use-service"}),
     "http-response": frozenset({"allow", "deny", "redirect", "return", "silent-drop"}),
     "http-after-response": frozenset({"allow"}),
+    "stats http-request": frozenset({"allow", "deny", "auth"}),
 }
 _ACTION = re.compile(r"[a-z0-9-]+")
 
@@ -43,9 +44,10 @@ def check_order(state: State, draft: ProxyDraft) -> None:
         _misplaced(state, rule, seen)
         if rule.ruleset in final:
             final.discard(rule.ruleset)  # told once
+            action = "action is final and" if rule.ruleset.startswith("http-") else "action"
             state.warn_at(
                 rule.place,
-                f"previous '{rule.ruleset}' action is final and has no condition attached, further entries are NOOP.",
+                f"previous '{rule.ruleset}' {action} has no condition attached, further entries are NOOP.",
                 "Remove this rule, or give the one before a condition.",
                 "unreachable-rule",
             )

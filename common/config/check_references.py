@@ -20,6 +20,7 @@ def check_references(state: State) -> None:
     for draft in state.proxies:
         if draft.proxy.frontend and not draft.proxy.disabled:
             _backends(state, draft)
+        _state_file(state, draft)
         _servers_of_rules(state, draft)
         for server in draft.proxy.servers:
             _server(state, draft, server)
@@ -57,6 +58,10 @@ def _backends(state: State, draft: ProxyDraft) -> None:
     if proxy.default_backend and "%" not in proxy.default_backend:
         place = draft.given.get("default_backend", proxy.place)
         _backend(state, proxy, proxy.default_backend, place, "default_backend", "as its default backend")
+        if proxy.backend and proxy.servers:
+            message = f"In proxy '{proxy.name}', the 'default_backend' rule always has precedence over the servers, "
+            message += "which will never be used."
+            state.warn_at(place, message, "Remove the servers, or default_backend.", "unused-servers", whole=True)
     for rule in proxy.rules:
         if rule.ruleset == "use_backend" and "%" not in rule.words[0]:
             _backend(state, proxy, rule.words[0], rule.place, "use_backend", "in a 'use_backend' rule")
@@ -82,6 +87,19 @@ def _backend(state: State, proxy: Proxy, name: str, place: Place, keyword: str, 
             f"'{target.name}' ({target.place.file}:{target.place.line}) {role} (see 'mode').",
             f"Write mode http in '{target.name}', or mode tcp in '{proxy.name}'.",
             "mode-mismatch",
+            whole=True,
+        )
+
+
+def _state_file(state: State, draft: ProxyDraft) -> None:
+    proxy = draft.proxy
+    if proxy.backend and proxy.extra.get("load-server-state-from-file") == (("global",),) and "server-state-file" not in state.global_given:
+        state.warn_at(
+            draft.given.get("load-server-state-from-file", proxy.place),
+            f"backend '{proxy.name}' configured to load server state file from global section 'server-state-file' directive. "
+            "Unfortunately, 'server-state-file' is not set!",
+            "Add server-state-file FILE to section global.",
+            "no-state-file",
             whole=True,
         )
 

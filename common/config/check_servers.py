@@ -73,5 +73,11 @@ def _mode(state: State, draft: ProxyDraft, server: Server, owner: str) -> None:
         state.alert_at(server.place, f"{kind} '{proxy.name}' : server cannot have cookie or redirect prefix in non-HTTP mode.")
     if server.cookie:
         state.warn_at(server.place, f"{kind} '{proxy.name}' : ignoring cookie for server '{server.name}' as HTTP mode is disabled.")
+    if server.options.get("proto") == ("h1",):
+        state.alert_at(
+            server.place,
+            f"{kind} '{proxy.name}' : MUX protocol 'h1' is not usable for server '{server.name}' in mode tcp.",
+            "Remove proto, or write mode http.",
+        )
     if server.options.get("observe") == ("layer7",):
         state.warn_at(server.place, f"{owner}'layer7' can only be used in http proxies.", "Write observe layer4, or mode http.")

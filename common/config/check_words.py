@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from common.acl.environment import Where
+from common.config.address import CHECK, AddressError, parse_address
 from common.config.draft import Scope
+from common.config.expressions import check_expression, check_format, check_regex
 from common.config.statement import Statement, Words
 from common.config.suggest import did_you_mean
 from common.config.values import INTEGER_MAX
@@ -85,14 +88,31 @@ def _connect(scope: Scope, statement: Statement, ruleset: str) -> None:
             raise words.fault(f"'{ruleset} connect' : '{name}' is not supported by Usher", "Drop it.")
         if name in _CONNECT_VALUES:
             value = words.required(_CONNECT_VALUES[name])
-            if name == "port" and value.isdigit() and not 0 < int(value[:9]) <= 65535:
-                raise words.fault(f"'{ruleset} connect' : invalid port '{value}'")
+            if name == "port":
+                _port(scope, words, ruleset, value)
+            elif name == "addr":
+                _address(words, ruleset, value)
         elif name not in _CONNECT_FLAGS:
             known = [*_CONNECT_FLAGS, *_CONNECT_VALUES]
             raise words.fault(
                 f"'{ruleset} connect' : unknown argument '{name}'{did_you_mean(name, known)}", f"Known are {', '.join(known)}."
             )
     _keep(scope, statement, ruleset, _step(statement))
+
+
+def _port(scope: Scope, words: Words, ruleset: str, value: str) -> None:
+    """A number, or an expression that gives one."""
+    if not value.isdigit():
+        check_expression(scope, words.statement, words.position - 1, where=Where.CHECK, words=1)
+    elif not 0 < int(value[:9]) <= 65535:
+        raise words.fault(f"'{ruleset} connect' : invalid port '{value}'")
+
+
+def _address(words: Words, ruleset: str, value: str) -> None:
+    try:
+        parse_address(value, CHECK)
+    except AddressError as error:
+        raise words.fault(f"'{ruleset} connect' : 'addr' : {error.message}", error.hint) from None
 
 
 def http_send(scope: Scope, statement: Statement) -> None:
@@ -106,6 +126,7 @@ def http_send(scope: Scope, statement: Statement) -> None:
         if name == "hdr":
             words.required("a field name")
             words.required("a value")
+            check_format(scope, statement, words.position - 1, Where.CHECK)
             continue
         if name not in ("meth", "uri", "uri-lf", "ver", "body", "body-lf", "comment"):
             known = ("comment", "meth", "uri", "uri-lf", "ver", "hdr", "body", "body-lf")
@@ -117,20 +138,22 @@ def http_send(scope: Scope, statement: Statement) -> None:
         if slot in seen:
             raise words.fault(f"'http-check send' : '{name}' already set.")
         seen.add(slot)
+        if name.endswith("-lf"):
+            check_format(scope, statement, words.position - 1, Where.CHECK)
     _keep(scope, statement, "http-check", _step(statement))
 
 
 def http_expect(scope: Scope, statement: Statement) -> None:
-    _expect(statement, "http-check", _HTTP_MATCHES)
+    _expect(scope, statement, "http-check", _HTTP_MATCHES)
     _keep(scope, statement, "http-check", _step(statement))
 
 
 def tcp_expect(scope: Scope, statement: Statement) -> None:
-    _expect(statement, "tcp-check", _TCP_MATCHES)
+    _expect(scope, statement, "tcp-check", _TCP_MATCHES)
     _keep(scope, statement, "tcp-check", _step(statement))
 
 
-def _expect(statement: Statement, ruleset: str, matches: Collection[str]) -> None:
+def _expect(scope: Scope, statement: Statement, ruleset: str, matches: Collection[str]) -> None:
     """Settings in any order, and exactly one match with its pattern."""
     words = Words(statement)
     found = ""
@@ -144,15 +167,15 @@ def _expect(statement: Statement, ruleset: str, matches: Collection[str]) -> Non
             if found:
                 raise words.fault(f"'{ruleset} expect' : only one pattern expected.", "Write a second line for another pattern.")
             found = name
-            _pattern(words, ruleset, name)
+            _pattern(scope, words, ruleset, name)
         else:
-            _expect_setting(words, ruleset, name, matches)
+            _expect_setting(scope, words, ruleset, name, matches)
     if not found:
         choices = ", ".join(f"'{name}'" for name in matches)
         raise statement.fault(f"'{ruleset} expect' : expects a pattern, one of {choices}.", 0)
 
 
-def _expect_setting(words: Words, ruleset: str, name: str, matches: Collection[str]) -> None:
+def _expect_setting(scope: Scope, words: Words, ruleset: str, name: str, matches: Collection[str]) -> None:
     allowed = {"ok-status": _OK_STATUSES, "error-status": _ERROR_STATUSES, "tout-status": _TIMEOUT_STATUSES}
     if name in allowed:
         value = words.required("a status")
@@ -164,14 +187,18 @@ def _expect_setting(words: Words, ruleset: str, name: str, matches: Collection[s
             raise words.fault(f"'{ruleset} expect' : 'min-recv' expects a number of bytes, or -1 (got '{value}').")
     elif name in ("comment", "on-success", "on-error", "status-code"):
         words.required("a value")
+        if name == "status-code":
+            check_expression(scope, words.statement, words.position - 1, where=Where.CHECK, words=1)
+        elif name != "comment":
+            check_format(scope, words.statement, words.position - 1, Where.CHECK)
     else:
         known = [*allowed, "min-recv", "comment", "on-success", "on-error", "status-code", *matches]
         raise words.fault(f"'{ruleset} expect' : unknown argument '{name}'{did_you_mean(name, known)}", f"Known are {', '.join(known)}.")
 
 
-def _pattern(words: Words, ruleset: str, name: str) -> None:
+def _pattern(scope: Scope, words: Words, ruleset: str, name: str) -> None:
     if name in ("hdr", "fhdr"):
-        _header_pattern(words, ruleset)
+        _header_pattern(scope, words, ruleset)
         return
     value = words.required("a pattern")
     if name == "status":
@@ -180,27 +207,40 @@ def _pattern(words: Words, ruleset: str, name: str) -> None:
                 raise words.fault(f"'{ruleset} expect' : '{part}' is no status or range of them", "For example: status 200,301-399")
     elif name == "binary" and not re.fullmatch(r"([0-9a-fA-F]{2})+", value):
         raise words.fault(f"'{ruleset} expect' : '{value}' is not hexadecimal", "Write two digits for each byte.")
+    elif name in ("rstatus", "rstring", "rbinary"):
+        check_regex(words.statement, words.position - 1, f"'{ruleset} expect' : ")
+    elif name.endswith("-lf"):
+        check_format(scope, words.statement, words.position - 1, Where.CHECK)
 
 
-def _header_pattern(words: Words, ruleset: str) -> None:
+def _header_pattern(scope: Scope, words: Words, ruleset: str) -> None:
     """`name|name-lf [-m <method>] <name> [value|value-lf [-m <method>] <value>]`."""
     kind = words.required("'name' or 'name-lf'")
     if kind not in ("name", "name-lf"):
         raise words.fault(f"'{ruleset} expect' : 'name' or 'name-lf' expected after the match, got '{kind}'.")
-    _method(words, ruleset)
-    words.required("a field name")
+    _matched(scope, words, ruleset, kind, "a field name")
     if words.peek() in ("value", "value-lf"):
-        words.next()
-        _method(words, ruleset)
-        words.required("a value")
+        _matched(scope, words, ruleset, words.next(), "a value")
 
 
-def _method(words: Words, ruleset: str) -> None:
+def _matched(scope: Scope, words: Words, ruleset: str, kind: str, what: str) -> None:
+    """`[-m <method>] <text>`."""
+    method = _method(words, ruleset)
+    words.required(what)
+    if kind.endswith("-lf"):
+        check_format(scope, words.statement, words.position - 1, Where.CHECK)
+    elif method == "reg":
+        check_regex(words.statement, words.position - 1, f"'{ruleset} expect' : ")
+
+
+def _method(words: Words, ruleset: str) -> str:
+    method = "str"
     while words.peek() in ("-m", "full"):
         if words.next() == "-m":
             method = words.required("a match method")
             if method not in ("str", "beg", "end", "sub", "reg"):
                 raise words.fault(f"'{ruleset} expect' : unknown match method '{method}'", "Known are str, beg, end, sub and reg.")
+    return method
 
 
 def tcp_send(scope: Scope, statement: Statement) -> None:
@@ -209,6 +249,8 @@ def tcp_send(scope: Scope, statement: Statement) -> None:
     kind = statement.keyword.removeprefix("tcp-check ")
     if kind == "send-binary" and not re.fullmatch(r"([0-9a-fA-F]{2})+", value):
         raise words.fault(f"'tcp-check send-binary' : '{value}' is not hexadecimal", "Write two digits for each byte.")
+    if kind.endswith("-lf"):
+        check_format(scope, statement, words.position - 1, Where.CHECK)
     while words:
         name = words.next()
         if name != "comment":
@@ -237,4 +279,10 @@ def _variable(scope: Scope, statement: Statement, ruleset: str) -> None:
         raise statement.fault(f"'{ruleset} {action}' : '{name}' is no variable", hint="Variables of checks are written check.NAME.")
     if (action == "unset-var") == bool(statement.arguments):
         raise statement.fault(f"'{ruleset} {action}' expects {'no' if action == 'unset-var' else 'an'} argument.", 0)
+    if action == "set-var":
+        used = check_expression(scope, statement, 0, where=Where.CHECK)
+        if used < len(statement.arguments):
+            raise statement.fault(f"'{ruleset} set-var' : unexpected argument '{statement.argument(used)}'.", used)
+    elif action == "set-var-fmt":
+        check_format(scope, statement, 0, Where.CHECK)
     _keep(scope, statement, ruleset, _step(statement))

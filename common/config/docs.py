@@ -72,9 +72,30 @@ marked *checked, not yet in effect*, and each use of it gets a notice; so do the
 
 _DIFFERENCES: tuple[tuple[str, str], ...] = (
     (
-        "`maxconn 10k`, `maxconn many`, `maxconn -1`",
-        "HAProxy reads the digits in front and drops the rest in silence; a wrong limit is worse than no start.",
+        "`maxconn 10k`, `maxconn many`, `maxconn -1`, and every other number or size with letters behind it, below zero or out of range",
+        "HAProxy reads the digits in front, drops the rest and wraps around in silence; a wrong limit is worse than no start.",
     ),
+    (
+        'An empty word, as `""` or a variable that is not set leaves it',
+        "Ends the line with a warning, as in HAProxy since 3.2 (2.6 says nothing). In patterns of ACLs it is an empty string.",
+    ),
+    (
+        "A setting whose value is missing at the end of the line (`server … maxconn`, `stick-table … store`, `http-check send`)",
+        "HAProxy reads nothing as 0 or as an empty list.",
+    ),
+    ("`default option X`", "Works for every option, as the manual says; HAProxy 2.6 trips over most of them."),
+    ("`timeout`, `rate-limit sessions` said twice in defaults", "Passed over as in HAProxy; in other sections both warn."),
+    ("`no option X` for options that HAProxy cannot negate (`redis-check`, `tcpka`, `socket-stats`)", "Accepted: it says what it means."),
+    (
+        "`peers` sections without a peer of this host's name",
+        "HAProxy warns and drops them; here their tables are what matters, and they stay.",
+    ),
+    (
+        "`default-server id N`, `default-server … no-tlsv12`",
+        "HAProxy prints an alert for both and goes on; the first is refused, the second works.",
+    ),
+    ("Names of users and groups, of receivers of logs, of `source` and `addr`", "Looked up by the check, as in HAProxy."),
+    ("`server NAME ::1`", "An IPv6 address without a port; HAProxy takes `:` for the host and 1 for the port, and finds no such host."),
     ("`weight heavy`, `port 0`, `port 99999` on a server", "HAProxy takes what it can; such a server would be reached wrongly or never."),
     ("`option redispatch often`", "HAProxy takes a word that is no number for 0."),
     ("`option httpchk GET / nonsense`, `option smtpchk HALLO x`", "HAProxy sends it as it is; every check would fail."),

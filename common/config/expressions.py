@@ -20,6 +20,7 @@ from common.acl.conditions import acls_by_name, compile_condition, compile_crite
 from common.acl.environment import CompileEnvironment, Where
 from common.acl.expressions import compile_expression, parse_expression
 from common.acl.logformat import Purpose, compile_format
+from common.acl.regexes import compile_regex
 from common.config.draft import Deferred, ProxyDraft, Scope, State
 from common.config.keywords import Section
 from common.config.statement import Statement
@@ -100,6 +101,14 @@ def check_format(scope: Scope, statement: Statement, position: int, where: Where
         compile_format(text, environment.at(where or Where.LOG), Purpose.VALUE if where else Purpose.LOG)
 
     _defer(scope, statement, position, f"'{statement.keyword}' : ", compile_it)
+
+
+def check_regex(statement: Statement, position: int, lead: str) -> None:
+    """A regular expression at argument `position`. Raises Fault."""
+    try:
+        compile_regex(statement.argument(position))
+    except ExpressionError as error:
+        raise statement.fault(f"{lead}{error}", position, error.hint) from None
 
 
 def check_global_variable(scope: Scope, statement: Statement) -> None:

@@ -30,12 +30,12 @@ _VARIABLE = re.compile(r"[^=\0]+")
 
 
 def once(parse: SectionParser) -> SectionParser:
-    """Keywords of which HAProxy keeps the first and warns about the others."""
+    """Keywords of which HAProxy keeps the first and tells of the others; its -dW lets that pass."""
 
     def only_first(scope: Scope, statement: Statement) -> None:
         first = scope.state.global_given[statement.keyword]
         if first != statement.place:
-            statement.warn(
+            statement.note(
                 f"'{statement.keyword}' already specified. Continuing.",
                 hint=f"The one of {first.file}:{first.line} holds; remove this one.",
                 slug="already-specified",
@@ -94,6 +94,8 @@ def base(field: str) -> SectionParser:
     """crt-base, ca-base: directories for relative names of the lines that follow."""
 
     def parse(scope: Scope, statement: Statement) -> None:
+        if getattr(scope.state, field):
+            raise statement.fault(f"'{statement.keyword}' already specified.", hint="Remove one of them.")
         setattr(scope.state, field, values.required(statement, 0, "a directory"))
 
     return parse
@@ -276,6 +278,8 @@ def cpu_map(scope: Scope, statement: Statement) -> None:
             "with numbers from 0 to 63.",
             0,
         )
+    if any(number and not 0 < int(number) <= CPU_MAX + 1 for number in re.findall("[0-9]+", target)):
+        raise statement.fault(f"cpu-map : '{target}' is not a valid number/range. It supports numbers from 1 to {CPU_MAX + 1}.", 0)
     for position in range(1, len(statement.arguments)):
         cpu = _CPU_SET.fullmatch(statement.argument(position))
         if not cpu or any(int(one) > CPU_MAX for one in cpu.groups() if one):

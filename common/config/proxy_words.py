@@ -13,6 +13,7 @@ from common.config import values
 from common.config.address import SOURCE, AddressError, parse_addresses
 from common.config.draft import Scope
 from common.config.expressions import check_acl, check_format
+from common.config.keywords import Section
 from common.config.log_target import LOG_STEPS, parse_target
 from common.config.statement import Prefix, Statement
 from common.config.suggest import did_you_mean
@@ -48,8 +49,20 @@ def text(field: str, what: str) -> SectionParser:
     return parse
 
 
+def _said_before(scope: Scope, statement: Statement, name: str) -> None:
+    """Warn if the section has that keyword twice: the last one holds. HAProxy lets it pass in defaults sections."""
+    if scope.section is not Section.DEFAULTS and scope.proxy_draft.given.get(statement.keyword, statement.place) != statement.place:
+        statement.warn(f"overwriting {name} which was already specified", slug="said-twice")
+
+
+def rate_limit(scope: Scope, statement: Statement) -> None:
+    _said_before(scope, statement, "rate-limit sessions")
+    scope.proxy.rate_limit_sessions = values.integer(statement, 0)
+
+
 def timeout(field: str) -> SectionParser:
     def parse(scope: Scope, statement: Statement) -> None:
+        _said_before(scope, statement, f"'{statement.keyword}'")
         setattr(scope.proxy.timeouts, field, values.time(statement, 0) or None)  # 0: no limit, as if it were not set
 
     return parse

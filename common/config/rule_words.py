@@ -105,8 +105,14 @@ def _with_slot(scope: Scope, rule: Rule) -> Rule:
 
 
 def inspect_delay(field: str) -> SectionParser:
+    """The first one holds, and one that was inherited, as in HAProxy."""
+
     def parse(scope: Scope, statement: Statement) -> None:
-        setattr(scope.proxy, field, values.time(statement, 0))
+        delay = values.time(statement, 0)
+        if getattr(scope.proxy, field):
+            statement.warn(f"ignoring {statement.keyword} (was already defined) in {scope.proxy_draft.title}", slug="said-twice")
+        else:
+            setattr(scope.proxy, field, delay)
 
     return parse
 

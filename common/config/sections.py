@@ -66,7 +66,7 @@ def open_proxy(section: Section) -> SectionOpener:
             source.used_implicitly = True
         source.used_by.append(f"{kind} '{name}'")
         if source.used_implicitly and source.used_explicitly and not source.mixed_use:
-            _warn_of_mixed_use(source, statement)
+            _tell_of_mixed_use(source, statement)
         _check_inherited_rules(section, source, statement)
         draft = source.heir(section, statement.place, name)
         draft.proxy.defaults = source.proxy.name
@@ -77,10 +77,11 @@ def open_proxy(section: Section) -> SectionOpener:
     return opener
 
 
-def _warn_of_mixed_use(source: ProxyDraft, statement: Statement) -> None:
+def _tell_of_mixed_use(source: ProxyDraft, statement: Statement) -> None:
+    """A notice, not a warning: HAProxy prints it, but its -dW lets it pass."""
     source.mixed_use = True
     place = source.proxy.place
-    statement.warn(
+    statement.note(
         f"defaults section '{source.proxy.name}' (declared at {place.file}:{place.line}) is explicitly referenced by another proxy and "
         "implicitly used here. To avoid any ambiguity don't mix both usage.",
         hint="Add a last defaults section not explicitly used or always use explicit references.",

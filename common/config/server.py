@@ -134,7 +134,9 @@ def settle_server(scope: Scope, draft: ServerDraft) -> Server:
     """The server with its TLS settings, once the defaults of section global are known."""
     server, tls = draft.server, draft.tls
     check_elsewhere = "port" in server.options or "addr" in server.options
-    wants_check_tls = "check-ssl" in server.options or (tls.enabled and not check_elsewhere and "no-check-ssl" not in server.options)
+    steps = (*scope.proxy.extra.get("http-check", ()), *scope.proxy.extra.get("tcp-check", ()))
+    asked = "check-ssl" in server.options or any(step[0] == "connect" and "ssl" in step for step in steps)
+    wants_check_tls = asked or (tls.enabled and not check_elsewhere and "no-check-ssl" not in server.options)
     if tls.enabled or wants_check_tls:
         merge_defaults(tls, scope.state.tls_servers)
         complaint = settle_versions(tls)

@@ -131,7 +131,7 @@ def open_resolvers(state: State, statement: Statement) -> Scope | None:
 def nameserver(scope: Scope, statement: Statement) -> None:
     """`nameserver <name> <address>[:<port>]`; tcp@ in front asks over TCP."""
     resolvers = scope.state.config.resolvers[scope.name]
-    name = values.required(statement, 0, "<name> and <addr>[:<port>]")
+    name = values.identifier(statement, 0, what="server name")
     if any(one.name == name for one in resolvers.nameservers):
         raise statement.fault(f"Nameserver '{name}' already defined in resolvers '{scope.name}'.", 0)
     text = values.required(statement, 1, "<name> and <addr>[:<port>]")

@@ -75,7 +75,7 @@ def _setting(words: Words) -> None:
 
 
 def parse_stats_timeout(scope: Scope, statement: Statement) -> None:
-    values.time(statement, 0, unit="ms")
+    values.time(statement, 0, unit="ms", positive=True)
     scope.state.config.globals.extra["stats timeout"] = ((statement.argument(0),),)
 
 

@@ -46,6 +46,10 @@ def refresh(scope: Scope, statement: Statement) -> None:
 def auth(scope: Scope, statement: Statement) -> None:
     if not statement.argument(0) or ":" not in statement.argument(0):
         raise statement.fault("'stats auth' expects 'user:password'.", 0)
+    user = statement.argument(0).partition(":")[0]
+    if any(words[0].partition(":")[0] == user for words in scope.proxy.extra.get("stats auth", ())):
+        statement.warn(f"uri auth: ignoring duplicated user '{user}'.", 0, slug="said-twice")
+        return
     extra(scope, statement)
 
 

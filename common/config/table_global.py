@@ -122,7 +122,7 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
         ANY,
     ),
     row("setenv", "<name> <value>", words.set_environment(overwrite=True), "Sets a variable for the lines below.", 0, ANY),
-    row("unsetenv", "<name> […]", words.unset_environment, "Removes variables for the lines below.", 0, ANY),
+    row("unsetenv", "<name> […]", words.unset_environment, "Removes variables for the lines below.", 1, ANY),
     row("resetenv", "[<name> …]", words.reset_environment, "Removes every variable but those named.", 0, ANY),
     one("server-state-base", "<directory>", words.extra, "Where relative names of state files start."),
     one("server-state-file", "<file>", words.extra, "File from which the states of servers are taken at the start."),

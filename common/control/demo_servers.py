@@ -1,9 +1,9 @@
 """The demo's own HTTP servers: h11 on trio, small enough to read, complete enough to try things on.
 
-    GET /anything       who answers, and what arrived
-    GET /slow?s=2       after that many seconds
-    GET /bytes?n=1000   a body of that length
-    POST /anything      how much arrived
+GET /anything       who answers, and what arrived
+GET /slow?s=2       after that many seconds
+GET /bytes?n=1000   a body of that length
+POST /anything      how much arrived
 """
 
 from __future__ import annotations

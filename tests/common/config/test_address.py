@@ -51,7 +51,7 @@ GOOD = [
     (SERVER, "[2001:db8::1]:80", Address(INET6, "2001:db8::1", 80)),
     (SERVER, "stream+127.0.0.1:80", Address(INET, "127.0.0.1", 80)),
     (SERVER, "abns@w", Address(ABNS, path="w")),
-    (SERVER, "stream+fd@5", Address(FD, fd=5)),
+    (BIND, "stream+fd@5", Address(FD, fd=5)),
     (LOG, "127.0.0.1", Address(INET, "127.0.0.1", 514)),
     (LOG, "127.0.0.1:515", Address(INET, "127.0.0.1", 515)),
     (LOG, "::1", Address(INET6, "::1", 514)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from common.config.build import Loaded, load
 from common.config.diagnostics import Severity
 from common.config.options import LoadOptions
@@ -55,3 +57,62 @@ def test_every_fault_is_told_in_one_go() -> None:
             "'request-total', 'server', 'server-fin', 'tarpit', 'tunnel' (got 'foo')",
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        ('server s 1.1.1.1:80 check "${OPTIONS-}"', 4),
+        ("server s 1.1.1.1:80 '' weight 3", 3),
+        ('option forwardfor ""', 1),
+        ('bind :80 "$NOT_SET"', 2),
+        ('http-request set-header X ""', 3),
+    ],
+)
+def test_an_empty_word_ends_the_line_with_a_warning(line: str, at: int) -> None:
+    body = f"listen x\n mode http\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n bind :8080\n {line}\n"
+    warned = [found.message for found in loaded(body).diagnostics if found.slug == "empty-argument"]
+    position = line.index('"') if '"' in line else line.index("'")
+    at = at + 1 if line.startswith("option") else at
+    assert warned == [
+        f"argument number {at} at position {position + 2} is empty and marks the end of the argument list; "
+        "all subsequent arguments will be ignored."
+    ]
+
+
+def test_an_empty_word_takes_nothing_from_the_words_before_it() -> None:
+    config = good('listen x\n mode http\n bind :8080\n server s 1.1.1.1:80 weight 7 "" weight 9\n')
+    assert config.proxies[0].servers[0].weight == 7
+
+
+def test_an_empty_pattern_is_a_pattern() -> None:
+    config = good('frontend x\n mode http\n bind :80\n acl none req.hdr(x) -m str ""\n http-request deny if { req.hdr(y) "" }\n')
+    assert config.proxies[0].acls[0].words[-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("step", "complaint"),
+    [
+        ("http-check set-var(check.x) nonsense", "nonsense"),
+        ("http-check expect rstatus (", "invalid"),
+        ("http-check expect hdr name -m reg ( value x", "invalid"),
+        ("http-check expect hdr name x value-lf %[nonsense]", "nonsense"),
+        ("http-check send hdr X %[nonsense]", "nonsense"),
+        ("http-check send uri-lf %[nonsense]", "nonsense"),
+        ("http-check connect port nonsense", "nonsense"),
+        ("http-check connect addr 1.1.1.1:+1", "port offset not permitted here"),
+        ("http-check expect status 200 status-code nonsense", "nonsense"),
+        ("http-check expect status 200 on-error %[nonsense]", "nonsense"),
+        ("tcp-check expect rstring [", "invalid"),
+        ("tcp-check expect rbinary [", "invalid"),
+        ("tcp-check send-lf %[nonsense]", "nonsense"),
+        ("tcp-check set-var-fmt(check.x) %[nonsense]", "nonsense"),
+        ("tcp-check set-var(check.x) int(1) extra", "unexpected argument 'extra'"),
+    ],
+)
+def test_expressions_and_patterns_in_checks_are_read_with_the_file(step: str, complaint: str) -> None:
+    """The master compiles them at the start: what it cannot compile must be told before."""
+    found = alerts(f"backend x\n mode http\n option httpchk\n server s 1.1.1.1:80 check\n {step}\n")
+    assert len(found) == 1
+    assert found[0][0] == 5
+    assert complaint in found[0][2]

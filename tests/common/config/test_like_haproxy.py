@@ -1,8 +1,9 @@
 """The same input to Debian's haproxy and to our parser: same words, same results of conditions, same verdicts.
 
 haproxy_lines.txt holds lines of a listen section with the verdict of haproxy 2.6: + accepted, - refused; " / " separates lines that
-belong together. Where the two differ on purpose
-is not in it but in docs/configuration.md.
+belong together. haproxy_verdicts.txt holds many more, made by putting every good line into every section and by cutting, doubling and
+spoiling it: `+` accepted, `w` accepted with a warning, `-` refused, then the place and the line. Where the two differ on purpose
+is not in them but in docs/configuration.md.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ import pytest
 
 from common.config.build import load
 from common.config.conditions import evaluate_condition
+from common.config.diagnostics import Severity
 from common.config.lexer import LexError, split_line
 from common.config.options import LoadOptions
 from tests.common.config import test_conditions, test_lexer
 
 LINES = [line.split(" ", 1) for line in (Path(__file__).parent / "haproxy_lines.txt").read_text().splitlines()]
+VERDICTS = [line.split(" ", 2) for line in (Path(__file__).parent / "haproxy_verdicts.txt").read_text().splitlines()]
+TIMES = " timeout client 1s\n timeout server 1s\n timeout connect 1s\n"
+REST = (
+    "backend nowhere\n mode http\nbackend other\n mode http\n server t 192.0.2.1:80 check\n"
+    "http-errors site\n errorfile 503 /dev/null\n errorfile 400 /dev/null\n"
+)
 PREAMBLE = (
     "defaults\n timeout client 1s\n timeout server 1s\n timeout connect 1s\n mode http\nlisten x\n bind :8081\n server s 1.1.1.1:80\n "
 )
@@ -35,6 +43,57 @@ def haproxy(arguments: list[str], stdin: str | None = None, environment: dict[st
 
 def file_of(line: str) -> str:
     return PREAMBLE + "\n ".join(line.split(" / ")) + "\n"
+
+
+def file_with(place: str, line: str) -> str:
+    """A whole file around one line (or several: " / "). place: a section, or the settings of a line; perhaps with "/tcp"."""
+    kind, _, mode = place.partition("/")
+    body = "\n ".join(line.split(" / "))
+    mode = f" mode {mode or 'http'}\n"
+    first = f"defaults\n{TIMES}"
+    if kind == "defaults":
+        return f"{first}{mode} {body}\nfrontend f\n bind :8080\n default_backend z\nbackend z\n server s 192.0.2.1:80\n"
+    if kind == "named-for-frontend":
+        return f"defaults d\n{TIMES}{mode} {body}\nfrontend f from d\n bind :8080\n{first}{REST}"
+    if kind == "named-for-backend":
+        return f"defaults d\n{TIMES}{mode} {body}\nbackend b from d\n server s 192.0.2.1:80\n{first}{REST}"
+    if kind == "bind":
+        return f"{first}listen x\n{mode} bind {line}\n server s 192.0.2.1:80\n{REST}"
+    if kind == "server":
+        return f"{first}backend x\n{mode} server s {line}\n{REST}"
+    if kind == "default-server":
+        return f"{first}backend x\n{mode} default-server {line}\n server s 192.0.2.1:80\n{REST}"
+    if kind in ("global", "userlist", "peers", "resolvers", "http-errors"):
+        return f"{kind}{'' if kind == 'global' else ' x'}\n {body}\n{first}{REST}"
+    bind = " bind :8080\n" if kind in ("frontend", "listen") else ""
+    server = " server here 192.0.2.1:80\n" if kind in ("backend", "listen") else ""
+    return f"{first}{kind} x\n{mode}{bind}{server} {body}\n{REST}"
+
+
+def our_verdict(text: str) -> str:
+    result = load([("t.cfg", text.encode())], {}, options=LoadOptions())
+    if result.config is None:
+        return "-"
+    return "w" if any(found.severity is Severity.WARNING for found in result.diagnostics) else "+"
+
+
+def test_verdicts_and_warnings_are_those_of_haproxy() -> None:
+    different = [(verdict, place, line) for verdict, place, line in VERDICTS if our_verdict(file_with(place, line)) != verdict]
+    assert different == []
+
+
+@pytest.mark.interop("haproxy")
+def test_noted_verdicts_and_warnings_are_true(tmp_path: Path) -> None:
+    """Every fortieth each time."""
+    different = []
+    path = tmp_path / "t.cfg"
+    for verdict, place, line in VERDICTS[::40]:
+        path.write_text(file_with(place, line))
+        status, printed = haproxy(["-c", "-f", str(path)])
+        theirs = "-" if status == 1 else "w" if "[WARNING]" in printed else "+"
+        if theirs != verdict:
+            different.append((verdict, theirs, place, line))
+    assert different == []
 
 
 def test_verdicts_are_those_of_haproxy() -> None:

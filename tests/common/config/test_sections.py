@@ -233,9 +233,10 @@ def test_side_sections() -> None:
     assert config.log_profiles["l"].steps == {"error": LogStep(format="%ci"), "any": LogStep(drop=True)}
 
 
-def test_defaults_used_both_ways_is_warned_about() -> None:
+def test_defaults_used_both_ways_is_told_and_no_warning() -> None:
     text = "defaults d\n mode http\n timeout client 1s\nfrontend a from d\n bind :1\nfrontend b\n bind :2\n"
-    assert len(warnings(text)) == 1
+    found = load([("t.cfg", text.encode())], {}, options=LoadOptions()).diagnostics
+    assert [(one.severity, one.slug) for one in found] == [(Severity.NOTICE, "mixed-defaults")]
 
 
 def test_default_path_says_where_relative_names_start() -> None:
