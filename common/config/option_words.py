@@ -114,10 +114,11 @@ def pgsql_check(scope: Scope, statement: Statement) -> None:
 
 def smtp_check(scope: Scope, statement: Statement) -> None:
     words = statement.arguments
-    if words and (len(words) != 2 or words[0] not in ("HELO", "EHLO")):
+    if words and len(words) != 2:
         raise statement.fault(
             "'option smtpchk' expects 'HELO' or 'EHLO' and a domain, or nothing.", 0, "Write: option smtpchk EHLO example.org"
         )
+    # Whatever else stands for the command means HELO, as the manual says.
     _check(scope, statement, tuple(words))
 
 

@@ -44,6 +44,17 @@ def drop(*names: str) -> ServerParser:
     return parse
 
 
+def instead(*names: str) -> ServerParser:
+    """A word without argument, and what it takes back."""
+    take_back = drop(*names)
+
+    def parse(state: State, draft: ServerDraft, words: Words) -> None:
+        take_back(state, draft, words)
+        keep(state, draft, words)
+
+    return parse
+
+
 def set_field(name: str, value: object) -> ServerParser:
     def parse(state: State, draft: ServerDraft, words: Words) -> None:
         setattr(draft.server, name, value)

@@ -49,8 +49,8 @@ _CHECKS: tuple[Keyword[ServerParser], ...] = (
     _row("port", "<port>", words.number_option(least=1, most=65535), "Port that probes go to.", default="the server's"),
     _row("check-send-proxy", "", words.keep, "Probes start with a PROXY protocol header."),
     _row("no-check-send-proxy", "", words.drop("check-send-proxy"), "Takes back an inherited `check-send-proxy`."),
-    _row("check-ssl", "", words.keep, "Probes speak TLS."),
-    _row("no-check-ssl", "", words.drop("check-ssl"), "Takes back an inherited `check-ssl`."),
+    _row("check-ssl", "", words.instead("no-check-ssl"), "Probes speak TLS."),
+    _row("no-check-ssl", "", words.instead("check-ssl"), "Takes back an inherited `check-ssl`; probes of a server with `ssl` are plain."),
     _row("check-sni", "<name>", words.text_option("a name"), "Server name sent by probes over TLS."),
     _row(
         "check-sni-auto",

@@ -7,10 +7,11 @@ Source: HAProxy configuration manual 5.2 "check", "check-ssl", "check-sni", "che
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,11 @@ class Target:
 class CheckConnection:
     """An open connection. `close` never waits."""
 
-    __slots__ = ("_linger", "_socket", "_stream")
+    __slots__ = ("_linger", "_socket", "_stream", "_was_reset")
 
-    def __init__(self, sock: trio.socket.SocketType, stream: trio.abc.Stream, *, linger: bool) -> None:
+    def __init__(self, sock: trio.socket.SocketType, stream: trio.abc.Stream, *, linger: bool, was_reset: bool = False) -> None:
+        """was_reset: connecting said so, and said it for the only time."""
+        self._was_reset = was_reset
         self._socket = sock
         self._stream = stream
         self._linger = linger
@@ -65,6 +68,8 @@ class CheckConnection:
 
     async def receive(self) -> bytes:
         """What came, b"" at the end. A TLS peer that ends without saying so has ended too."""
+        if self._was_reset:
+            raise trio.BrokenResourceError from ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         try:
             return bytes(await self._stream.receive_some(READ_BYTES))
         except trio.BrokenResourceError as error:
@@ -88,15 +93,18 @@ async def connect(target: Target) -> tuple[trio.socket.SocketType, CheckConnecti
         if target.source is not None and family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             await sock.bind(sockaddr(target.source)[1])
-        with suppress(ConnectionResetError):  # it was accepted and then reset: whoever speaks next will notice
+        was_reset = False
+        try:
             await sock.connect(where)
+        except ConnectionResetError:
+            was_reset = True  # it was accepted and then reset: whoever speaks next is to notice
         stream = trio.SocketStream(sock)
         if target.proxy_version:
             await stream.send_all(_proxy_header(sock, target.proxy_version))
     except BaseException:
         sock.close()
         raise
-    return sock, CheckConnection(sock, stream, linger=target.linger)
+    return sock, CheckConnection(sock, stream, linger=target.linger, was_reset=was_reset)
 
 
 async def secure(sock: trio.socket.SocketType, target: Target) -> CheckConnection:

@@ -25,6 +25,7 @@ from common.control.check_connection import Target, check_context, is_internet
 from common.control.check_talk import hold
 from common.control.console import Console
 from common.control.operator_plane import Plane
+from common.errors import UsherError
 from common.health.compile import compile_script
 from common.health.outcome import Outcome
 from common.health.protocols import agent_script
@@ -97,19 +98,23 @@ class Checks:
         for position, proxy in enumerate(self._plane.config.proxies):
             if proxy.disabled or not proxy.backend:
                 continue
-            scripts: list[Script] = []
+            script: Script | None = None
             for number, server in enumerate(proxy.servers):
                 place = Place(position, number)
                 block = self._plane.changes.block(place)
-                if block[S_CHECK_STATE] & CHECK_CONFIGURED:
-                    scripts = scripts or [self._script(proxy)]
-                    yield _Check(self._plane, proxy, server, place, scripts[0])
+                if block[S_CHECK_STATE] & CHECK_CONFIGURED and (script := script or self._script(proxy)) is not None:
+                    yield _Check(self._plane, proxy, server, place, script)
                 if block[S_AGENT_STATE] & CHECK_CONFIGURED:
                     yield _AgentCheck(self._plane, proxy, server, place, agent_script(b""))
 
-    def _script(self, proxy: Proxy) -> Script:
+    def _script(self, proxy: Proxy) -> Script | None:
+        """None where it cannot be made, for a file that is gone: said once, and the other backends are checked."""
         environment = CompileEnvironment(Where.CHECK, proxy, self._plane.config, read_file=lambda path: Path(path).read_bytes())
-        return compile_script(proxy, environment, self._plane.config.globals.bufsize)
+        try:
+            return compile_script(proxy, environment, self._plane.config.globals.bufsize)
+        except (UsherError, OSError) as error:
+            self._console.alert(f"the servers of backend {proxy.name} cannot be checked: {error}")
+            return None
 
     async def _repeat(self, check: _Check, offset_s: float, spread: float) -> None:
         """One server's check, for as long as its generation serves. A fault of ours is told and does not end the others."""
@@ -209,8 +214,8 @@ class _Check:
         if step.host:
             address = _at(step.host, address.port)
         if step.port is not None:
-            port = step.port(facts)
-            if port is None or not 0 < port <= PORT_MAX:
+            port = step.port(facts) or address.port
+            if not 0 < port <= PORT_MAX:
                 raise ValueError(f"invalid port {port}")
             address = replace(address, port=port)
         elsewhere = "port" in options or "addr" in options

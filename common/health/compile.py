@@ -16,6 +16,7 @@ from common.acl.facts import Facts
 from common.acl.logformat import Purpose, compile_format
 from common.acl.types import SampleType, Typed
 from common.acl.variables import remover, writer
+from common.errors import ExpressionError
 from common.health import judges
 from common.health.protocols import ready_made
 from common.health.request import Request
@@ -252,7 +253,7 @@ class _ExpectWords:
 
     def expect(self, judge: Judge, environment: CompileEnvironment, *, shown: str = "expect", subject: str = "") -> Expect:
         formats = {name: _format(self.settings[name], environment) for name in ("on-success", "on-error") if name in self.settings}
-        code = compile_expression(self.settings["status-code"], environment).to(SampleType.INT) if "status-code" in self.settings else None
+        code = _number(self.settings["status-code"], environment) if "status-code" in self.settings else None
         return Expect(
             judge,
             shown,
@@ -266,6 +267,15 @@ class _ExpectWords:
             formats.get("on-error"),
             code,
         )
+
+
+def _number(text: str, environment: CompileEnvironment) -> Callable[[Facts], int | None]:
+    """An expression as a number; one whose type never makes a number gives none, as in HAProxy."""
+    expression = compile_expression(text, environment)
+    try:
+        return expression.to(SampleType.INT)
+    except ExpressionError:
+        return lambda facts: None
 
 
 def _connect(words: Sequence[str], environment: CompileEnvironment) -> Connect:
@@ -291,6 +301,7 @@ def _connect(words: Sequence[str], environment: CompileEnvironment) -> Connect:
         alpn=tuple(values["alpn"].split(",")) if "alpn" in values else (),
         linger="linger" in flags,
         comment=values.get("comment", ""),
+        shown=f"connect port {values['port']}" if values.get("port", "").isdigit() else "connect",
     )
 
 

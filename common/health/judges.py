@@ -54,11 +54,11 @@ def find_hex_regex(pattern: str) -> Finder:
 
 
 def bytes_judge(find: Finder, *, negated: bool, min_recv: int) -> Judge:
-    """Over the bytes of a tcp-check. min_recv: -1 none, 0 conclusive at once."""
+    """Over the bytes of a tcp-check. min_recv: so many decide; -1: what does not match yet may do so later."""
 
     def judge(facts: Facts, data: bytes, ended: bool) -> Verdict:
         return (
-            _verdict(bool(data) and bool(find(facts, data)), negated, ended or len(data) >= min_recv, ended or min_recv == 0)
+            _verdict(bool(data) and bool(find(facts, data)), negated, ended or len(data) >= min_recv, ended or min_recv >= 0)
             if (data or ended)
             else MORE
         )
@@ -70,8 +70,11 @@ def body_judge(find: Finder, method: bytes, *, negated: bool, min_recv: int) -> 
     """Over the body of an HTTP answer."""
     said = "HTTP check matched unwanted content" if negated else "HTTP content check did not match"
     mismatch = Outcome("L7RSP", 0, said)
+    no_body = Outcome("L7RSP", 0, "HTTP content check could not find a response body")
 
     def judge(facts: Facts, answer: HttpAnswer) -> Verdict:
+        if answer.complete and not answer.body:
+            return Verdict(True, False, no_body)
         found = bool(find(facts, answer.body))
         enough = answer.complete or len(answer.body) >= min_recv
         verdict = _verdict(found, negated, enough, answer.complete or min_recv == MIN_RECV_CONCLUSIVE)

@@ -22,8 +22,8 @@ _LDAP_RESULTS: Final = "See RFC: http://tools.ietf.org/html/rfc4511#section-4.1.
 _REPLY: Final = re.compile(rb"([0-9]{3})([ -])([^\r\n]*)\r?\n")
 _SMTP_LINE_MAX: Final = 8192
 _MYSQL_CLIENT_41: Final = 0x8200  # CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION
-_MYSQL_PACKET_MAX_BYTES: Final = 1 << 24
-_MYSQL_CLIENT_OLD: Final = 0x0001  # CLIENT_LONG_PASSWORD
+_MYSQL_PACKET_MAX_BYTES: Final = 0x01008000
+_MYSQL_CLIENT_OLD: Final = 0x8000  # CLIENT_SECURE_CONNECTION
 _MYSQL_UTF8: Final = 33
 _MYSQL_QUIT: Final = b"\x01\0\0\0\x01"
 _MYSQL_LOGIN: Final = Struct("<IIB23x")
@@ -59,8 +59,8 @@ def _refused(name: str, code: int, text: bytes) -> Verdict:
     return Verdict(True, False, Outcome(name, code, printable(text)))
 
 
-def _fine(info: str = "") -> Verdict:
-    return Verdict(True, True, Outcome("L7OK", 0, info))
+def _fine(info: str = "", code: int = 0) -> Verdict:
+    return Verdict(True, True, Outcome("L7OK", code, info))
 
 
 # --- SSL ----------------------------------------------------------------------------------------------------------------
@@ -85,8 +85,7 @@ def _ssl_hello(_words: tuple[str, ...]) -> Script:
 
 def _smtp(words: tuple[str, ...]) -> Script:
     """Banner, HELO or EHLO, QUIT: each is to be answered with 2xx; answers may have several lines."""
-    hello, domain = (words[0], words[1]) if len(words) > 1 else ("HELO", "localhost")
-    hello = hello if hello in ("HELO", "EHLO") else "HELO"
+    hello, domain = (words[0], words[1]) if len(words) > 1 and words[0] in ("HELO", "EHLO") else ("HELO", "localhost")
     expect = Expect(_smtp_reply)
     return _script(expect, _send(f"{hello} {domain}\r\n".encode()), expect, _send(b"QUIT\r\n"), expect, counted=True)
 
@@ -97,7 +96,7 @@ def _smtp_reply(_facts: Facts, data: bytes, ended: bool) -> Verdict:
         at = line.end()
         if line[2] == b" ":
             code = int(line[1])
-            return _fine(printable(line[3])) if line[1].startswith(b"2") else _refused("L7STS", code, line[3])
+            return _fine(printable(line[3]), code) if line[1].startswith(b"2") else _refused("L7STS", code, line[3])
     if ended or b"\n" in data[at:] or len(data) > _SMTP_LINE_MAX:
         return _refused("L7RSP", 0, data[at:].partition(b"\n")[0])
     return MORE
@@ -151,12 +150,13 @@ def _mysql_greeting(_facts: Facts, data: bytes, ended: bool) -> Verdict:
 
 
 def _mysql_result(_facts: Facts, data: bytes, ended: bool) -> Verdict:
+    """What is told of a login that succeeded is the version that the greeting told."""
     packet = _mysql_packet(data, ended)
     if isinstance(packet, Verdict):
         return packet
     if packet[0] == _MYSQL_ERROR:
         return _mysql_error(packet)
-    return _fine("MySQL server is ok")
+    return _fine()
 
 
 def _mysql_error(packet: bytes) -> Verdict:

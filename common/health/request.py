@@ -12,7 +12,7 @@ from common.acl.facts import Facts
 from common.health.steps import Text
 
 STATE_FIELD = b"x-haproxy-server-state"
-_LENGTHS = (b"content-length", b"transfer-encoding")
+_FRAMING = (b"content-length", b"transfer-encoding", b"connection")
 
 
 def _slash(_facts: Facts) -> bytes:
@@ -36,24 +36,24 @@ class Request:
         """`option httpchk [METHOD] [URI] [VERSION [HOST]]`; old files have fields behind the version, after CR LF."""
         if not words:
             return cls(state=state)
-        method, target = ("OPTIONS", words[0]) if len(words) == 1 else words[:2]
+        method, target = ("", words[0]) if len(words) == 1 else words[:2]
         version, *lines = (words[2] if len(words) > 2 else "HTTP/1.0").split("\r\n")
         fields = [line.partition(":")[::2] for line in lines if ":" in line]
         if len(words) > 3:
             fields.insert(0, ("host", words[3]))
         made = tuple((name.strip().lower().encode(), _constant(value.strip().encode())) for name, value in fields)
-        return cls(method, _constant(target.encode("utf-8", "surrogateescape")), version or "HTTP/1.0", made, state=state)
+        return cls(method or "OPTIONS", _constant(target.encode("utf-8", "surrogateescape")), version or "HTTP/1.0", made, state=state)
 
     def build(self, facts: Facts) -> bytes:
-        """The bytes. A length that somebody wrote is left out: the body has its own."""
+        """The bytes. A length that somebody wrote is left out: the body has its own. Whoever writes Connection only gets rid of ours."""
         lines = [b"%b %b %b" % (self.method.encode(), self.target(facts) or b"/", self.version.encode())]
-        written = [(name, text(facts)) for name, text in self.fields if name not in _LENGTHS]
+        written = [(name, text(facts)) for name, text in self.fields if name not in _FRAMING]
         if self.state:
             written.append((STATE_FIELD, str(getattr(facts, "state", "")).encode()))
         body = b"" if self.body is None else self.body(facts)
         if self.body is not None:
             written.append((b"content-length", b"%d" % len(body)))
-        if self.version != "HTTP/1.0" and not any(name == b"connection" for name, _ in written):
+        if self.version != "HTTP/1.0" and not any(name == b"connection" for name, _ in self.fields):
             written.append((b"connection", b"close"))
         lines += [b"%b: %b" % field for field in written]
         return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -35,7 +35,8 @@ Judge = Callable[[Facts, bytes, bool], Verdict]
 class Connect:
     """server_defaults: with the settings of the server line (`default`, or no connect step at all).
 
-    port: an expression; None: the check's own. sni, alpn: b"", () = as server_defaults says. implicit: not written by anyone."""
+    port: an expression; None, or when it gives none or 0: the check's own. shown: as log lines name the step, with a port that was
+    written. sni, alpn: b"", () = as server_defaults says. implicit: not written by anyone."""
 
     server_defaults: bool = False
     port: Callable[[Facts], int | None] | None = None
@@ -47,10 +48,7 @@ class Connect:
     linger: bool = False
     comment: str = ""
     implicit: bool = False
-
-    def shown(self, port: int) -> str:
-        """As log lines name the step: with the port if one was written."""
-        return f"connect port {port}" if self.port is not None else "connect"
+    shown: str = "connect"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ Source: HAProxy configuration manual 4.2 "option tcp-check"; texts observed from
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Final
 
 from common.acl.absent import AbsentExchange
 from common.acl.facts import SessionFacts
 from common.health.answer import HttpAnswer
-from common.health.outcome import Outcome, printable
+from common.health.outcome import Outcome, Result, printable
 from common.health.steps import Assign, Connect, Expect, Note, Script, Send, Step, Style, Verdict
 from common.model import Proxy, Server
 
@@ -58,6 +59,7 @@ class Talk:
     def run(self) -> Generator[Action, bytes, Outcome]:
         last: Step | None = None
         outcome: Outcome | None = None
+        told = ""
         for position, step in enumerate(self._script.steps):
             self._at = position
             if isinstance(step, Note):
@@ -77,6 +79,9 @@ class Talk:
                 outcome = Outcome("L7OK", info=self._named()) if not isinstance(last, Send) else outcome
             else:
                 outcome = yield from self._expect(step)
+                if self._script.style is Style.READY and outcome.result is Result.PASSED:
+                    told = outcome.info or told  # an earlier answer may have said more
+                    outcome = replace(outcome, info=told)
                 if outcome.result.word == "failed" or (outcome.name == "L7OKC" and step.ok != "L7OKC"):
                     return outcome
             last, self._comment = step, ""
@@ -110,7 +115,7 @@ class Talk:
         if not verdict.passed:
             return self._failed(step, verdict.outcome or Outcome(step.error or "L7RSP", 0, self._mismatch(step)))
         info = verdict.outcome.info if verdict.outcome is not None else self._named()
-        code = told.status if told is not None else 0
+        code = told.status if told is not None else verdict.outcome.code if verdict.outcome is not None else 0
         if step.on_success is not None:
             info = printable(step.on_success(self._facts))
         return Outcome(step.ok, self._code(step, code), info)
@@ -167,6 +172,6 @@ class Talk:
         step = self._script.steps[max(self._at, 0)]
         if isinstance(step, Connect) and step.implicit:
             return " at initial connection step of tcp-check"
-        shown = step.shown(self._port) if isinstance(step, Connect) else step.shown if isinstance(step, Expect) else "send"
+        shown = step.shown if isinstance(step, Connect | Expect) else "send"
         comment = f" comment: '{self._comment}'" if self._comment else ""
         return f" at step {self._number} of tcp-check ({shown}){comment}"

@@ -59,3 +59,9 @@ def server_context(folder: Path, file: str = "localhost.pem") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(str(folder / file))
     return context
+
+
+@cache
+def other_authority() -> bytes:
+    """The certificate of a CA that has signed nothing here."""
+    return trustme.CA().cert_pem.bytes()

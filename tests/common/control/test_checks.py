@@ -117,7 +117,7 @@ HTTP, TCP = "option httpchk\n", "option tcp-check\n"
         (HTTP, flood, Outcome("L7RSP")),
         (TCP + "tcp-check expect string +OK", say(b"+OK\r\n", first=True), Outcome("L7OK", 0, "(tcp-check)")),
         (TCP + "tcp-check expect string +OK", flood, Outcome("L7RSP", 0, "TCPCHK did not match content '+OK' at step 1")),
-        ("option smtpchk", say(b"220 hi\r\n", b"250 ok\r\n", b"221 bye\r\n", first=True), Outcome("L7OK", 0, "bye")),
+        ("option smtpchk", say(b"220 hi\r\n", b"250 ok\r\n", b"221 bye\r\n", first=True), Outcome("L7OK", 221, "bye")),
     ],
 )
 async def test_a_server_is_taken_at_its_word(lines: str, handler: Handler, outcome: Outcome) -> None:
