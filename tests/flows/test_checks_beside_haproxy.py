@@ -105,7 +105,7 @@ class Farm:
         for line in self.flow.log.seen("."):
             about = _ABOUT_SERVER.match(line.text)
             if about and about[1] in self.lines:
-                self.lines[about[1]].append((line.severity, _VARYING.sub("~", line.text)))
+                self.lines[about[1]].append((line.severity, _VARYING.sub(lambda found: "" if "reset" in found[0] else "~", line.text)))
         self.flow.log.lines.clear()
 
     def told(self, case: CheckCase) -> list[tuple[int, str]]:
