@@ -20,7 +20,8 @@ from tests.flows.serving import Serve, ServingThread, over_tls
 
 OTHER = BY_NAME["usher" if "usher" in PROGRAMS else "haproxy"]
 _ABOUT_SERVER = re.compile(r"^(?:Health check for server|Server|backend) ([a-z0-9_]+)[/ ]")
-_VARYING = re.compile(r"check duration: \d+ms|node=[^;]*|port=\d+|port \d+| \(Connection reset by peer\)")  # the last only if the kernel said so in time
+# The reset is told only if the kernel said so in time.
+_VARYING = re.compile(r"check duration: \d+ms|node=[^;]*|port=\d+|port \d+| \(Connection reset by peer\)")
 _VARYING_BYTES = re.compile(rb"127\.0\.0\.1 127\.0\.0\.1 \d+ \d+|(node|address|port)=[^;]*")
 
 PAUSE_S = 0.05
