@@ -52,6 +52,7 @@ class World:
         self.pump = Pump(self._crashed)
         self.outlets = Outlets()
         self.stopping = False
+        self._succeeded = False  # by another generation
         self.exit_code = 0
         self.farms: list[Farm] = []
         self.relays: list[RelayProxy] = []
@@ -255,18 +256,22 @@ class World:
 
     # --- stopping ------------------------------------------------------------------------------------------------
 
-    def soft_stop(self) -> None:
-        """Accept no more, end when nobody depends on this process: relayed sessions, and clients that no worker has taken yet."""
+    def soft_stop(self, *, is_reload: bool = False) -> None:
+        """Accept no more, end when nobody depends on this process: relayed sessions, and clients that no worker has taken yet.
+
+        is_reload: workers of another generation take the places of ours at the names that explicit listens give."""
         self.stopping = True
+        self._succeeded = is_reload
         doors, self._doors = self._doors, []
         for door, strand in doors:
             door.sweep()
             self.pump.end(strand)
+            door.listener.close()  # or clients of an address that is given up would wait at it for ever
         self._stop_if_idle()
 
     def _stop_if_idle(self) -> None:
         for farm in self.farms:
-            if farm.held:
+            if farm.held and not (self._succeeded and farm.servers is not None):
                 farm.give_up()
         if not any(farm.busy() for farm in self.farms) and not any(relay.sessions for relay in self.relays):
             self.pump.stop()

@@ -22,7 +22,8 @@ from common.process import privileges
 from common.process.launch import Launch, abns_channel_fd, channel_fd
 from common.process.tier import obey, open_control, open_counters, report_failure
 from worker.commands import COMMANDS
-from worker.receive import accept_channels, accept_clients
+from worker.drain import Listening
+from worker.receive import ClientDoor, accept_channels
 from worker.world import World
 
 HEARTBEAT_S = 0.25
@@ -78,10 +79,14 @@ def _listen(world: World) -> None:
         bind = world.bind_by_id(bind_id)
         if bind is None:
             continue
-        pump.spawn(accept_clients(world, _listener(fd), bind, check_peer=bind.address.kind in _ABSTRACT), f"listener {bind.address}")
+        door = ClientDoor(world, _listener(fd), bind, check_peer=bind.address.kind in _ABSTRACT)
+        strand = pump.spawn(door.run(), f"listener {bind.address}")
+        world.drain.listening.append(Listening(strand, door.listener, door.sweep))
         twin = fds.get(abns_channel_fd(bind_id))
         if twin is not None:
-            pump.spawn(accept_channels(world, _listener(twin), bind), f"channel listener {bind.address}")
+            listener = _listener(twin)
+            strand = pump.spawn(accept_channels(world, listener, bind), f"channel listener {bind.address}")
+            world.drain.listening.append(Listening(strand, listener))
 
 
 def _listener(fd: int) -> socket.socket:

@@ -72,6 +72,7 @@ class Receiver(Protocol):
     def withdraw(self, seats: set[ChannelSeat]) -> None:
         """End these sessions, which are not ours any more."""
 
+    def channel_ended(self) -> None: ...
     def bind_by_id(self, number: int) -> Bind | None: ...
     def connections_max(self) -> int: ...
     def is_trusted(self, uid: int) -> bool: ...
@@ -132,6 +133,7 @@ class Channel:
         "cells",
         "draining",
         "ended_ids",
+        "leaving",
         "open",
         "receiver",
         "refused_ids",
@@ -153,6 +155,7 @@ class Channel:
         self.refused_ids = handover.ids_array()
         self.reported_load = 0
         self.draining = False  # to be said
+        self.leaving = False  # everything is to be said, and then the channel ends
         self.open = True
         receiver.channels.add(self)
         self.reporter = receiver.pump.spawn(self._report(), "channel reporter")
@@ -170,6 +173,9 @@ class Channel:
             frames = self._news()
             if frames:
                 await self._send(frames)
+            elif self.leaving:
+                self._shut_down()
+                return
             else:
                 await receiver.pump.park()
 
@@ -211,6 +217,18 @@ class Channel:
         """Ask for no more connections."""
         self.draining = True
         self.wake()
+
+    def let_go(self) -> None:
+        """End the channel. Its dispatcher seats elsewhere what we have not read from, the rest stays ours."""
+        self.leaving = True
+        self.drain()
+
+    def _shut_down(self) -> None:
+        """The strand that reads finds the end."""
+        try:
+            self.stream.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other end was faster
 
     async def _send(self, frames: list[handover.Frame]) -> None:
         for message in handover.encode_report(frames):
@@ -270,6 +288,7 @@ class Channel:
             self.receiver.withdraw(withdrawn)
         self.receiver.pump.wake(self.reporter)
         self.stream.close()
+        self.receiver.channel_ended()
 
     def look(self) -> None:
         """Let go of clients that were seated elsewhere while this process hung. To be called with every heartbeat."""
@@ -360,19 +379,40 @@ async def accept_channels(receiver: Receiver, listener: socket.socket, bind: Bin
             receiver.pump.spawn(channel.run(), "channel")
 
 
-async def accept_clients(receiver: Receiver, listener: socket.socket, bind: Bind, *, check_peer: bool) -> None:
-    """Accept connections on a listening socket of this worker's own for ever. check_peer: an abstract name."""
-    door = _Door(receiver, listener, str(bind.address))
-    while True:
-        for _ in range(ACCEPTS_PER_TURN):
-            sock = door.accept()
-            if sock is None:
-                await door.wait()
-                break
-            if not check_peer or _is_friend(receiver, sock, door.name):
-                receiver.spawn_session(bind, Stream(receiver.pump, sock), None, None, introduced=False)
-        else:
-            await receiver.pump.pause()
+class ClientDoor:
+    """A listening socket of this worker's own. check_peer: an abstract name."""
+
+    __slots__ = ("_bind", "_check_peer", "_door", "_receiver", "listener")
+
+    def __init__(self, receiver: Receiver, listener: socket.socket, bind: Bind, *, check_peer: bool) -> None:
+        self.listener = listener
+        self._receiver = receiver
+        self._bind = bind
+        self._check_peer = check_peer
+        self._door = _Door(receiver, listener, str(bind.address))
+
+    async def run(self) -> None:
+        """Accept connections for ever."""
+        while True:
+            for _ in range(ACCEPTS_PER_TURN):
+                if not self._accept():
+                    await self._door.wait()
+                    break
+            else:
+                await self._receiver.pump.pause()
+
+    def sweep(self) -> None:
+        """Take who is in the backlog already: we are about to stop listening."""
+        while self._accept():
+            pass
+
+    def _accept(self) -> bool:
+        sock = self._door.accept()
+        if sock is None:
+            return False
+        if not self._check_peer or _is_friend(self._receiver, sock, self._door.name):
+            self._receiver.spawn_session(self._bind, Stream(self._receiver.pump, sock), None, None, introduced=False)
+        return True
 
 
 class _Door:

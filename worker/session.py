@@ -275,7 +275,7 @@ class Session:
             buffered = exchange.client_buffer
             exchange_start = pump.now
             wait_s = frontend.keep_alive_s
-            if self.stop_after:
+            if self.stop_after and self.world.drain.closes_idle(self):
                 return None
             in_turn += 1
             if in_turn > PIPELINED_PER_TURN:
@@ -313,11 +313,18 @@ class Session:
         self.lingers = status != 408
         await refuse_unread(exchange, status, termination, slug)
 
-    def stop_soon(self) -> None:
-        """The process is to end after its last session: an idle client connection ends now, a busy one after its exchange."""
-        self.stop_after = True
-        if self.phase == "request" and self.requests and self.strand is not None:
-            self.world.pump.end(self.strand)
+    def is_idle(self) -> bool:
+        """Between two requests, as far as we know: nothing of the next one is here."""
+        return self.phase == "request" and self.requests > 0 and self.strand is not None and not self._has_input()
+
+    def _has_input(self) -> bool:
+        try:
+            self.stream.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # its strand is about to find that out
+        return True
 
     def close(self) -> None:
         if self.is_withdrawn():

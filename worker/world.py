@@ -32,6 +32,7 @@ from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker.certificate import CertificateStore
 from worker.certs import BindTls
+from worker.drain import Drain
 from worker.orders import Orders
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
@@ -67,7 +68,7 @@ class World:
         self.channels: set[Channel] = set()
         self.orphans: set[ChannelSeat] = set()
         self.sessions: set[Session] = set()
-        self.stopping = False
+        self.drain = Drain(self)
         self.variables: Variables = {}
         self.maps = MapStore()
         self.outlets = Outlets()
@@ -150,6 +151,8 @@ class World:
         frontend = self._binds[bind.id][1]
         session = Session(self, frontend, bind, stream, header, seat)
         session.awaits_header = bind.accept_proxy and not introduced
+        if self.drain.begun:
+            self.drain.welcome(session)
         self.sessions.add(session)
         frontend.open(session)
         self._process.words[f.CONN_TOT] += 1
@@ -163,13 +166,16 @@ class World:
         session.proxy.close(session)
         self._process.words[f.SCUR] -= 1
         self._process.touch()
-        if self.stopping and not self.sessions:
-            self.pump.stop()
+        if self.drain.begun and not self.sessions:
+            self.drain.look()
 
     def withdraw(self, seats: set[ChannelSeat]) -> None:
         for session in [session for session in self.sessions if session.seat in seats]:
             assert session.strand is not None
             self.pump.end(session.strand, Withdrawn())
+
+    def channel_ended(self) -> None:
+        self.drain.look()
 
     def next_session_id(self) -> int:
         self._session_ids += 1
@@ -189,13 +195,13 @@ class World:
     def is_trusted(self, uid: int) -> bool:
         return uid in self._uids
 
-    def soft_stop(self) -> None:
-        """End after the last session. Idle client connections close now, those in an exchange after it."""
-        self.stopping = True
-        for session in list(self.sessions):
-            session.stop_soon()
-        if not self.sessions:
-            self.pump.stop()
+    @property
+    def stopping(self) -> bool:
+        return self.drain.begun
+
+    def soft_stop(self, *, is_reload: bool) -> None:
+        """End after the last session. is_reload: another generation goes on with our sockets."""
+        self.drain.begin(is_reload=is_reload)
 
     def tls_facts_of(self, stream: Stream) -> TlsFacts | None:
         return ConnectionFacts(stream) if isinstance(stream, TlsStream) else None

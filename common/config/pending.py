@@ -16,8 +16,8 @@ REMARK = "is understood and checked, but has no effect in this version yet"
 SLUG = "not-yet"
 
 _GLOBAL = """
-    close-spread-time fd-soft-limit h1-case-adjust h1-case-adjust-file h1-do-not-close-on-insecure-transfer-encoding
-    harden.reject-privileged-ports.tcp maxpipes maxsslconn mworker-max-reloads pp2-never-send-local
+    fd-soft-limit h1-case-adjust h1-case-adjust-file h1-do-not-close-on-insecure-transfer-encoding
+    harden.reject-privileged-ports.tcp maxpipes maxsslconn pp2-never-send-local
     server-state-base server-state-file
     stats-file strict-limits
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
@@ -33,7 +33,7 @@ _PROXIES = """
     force-be-switch/guid/http-send-name-header/load-server-state-from-file/log-format-sd/log-steps
     max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
     option h1-case-adjust-bogus-server/option http-ignore-probes
-    option idle-close-on-response/option independant-streams
+    option independant-streams
     option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
     option tcp-smart-connect/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
     srvtcpka-intvl

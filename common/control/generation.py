@@ -11,6 +11,7 @@ import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -66,12 +67,13 @@ class Generation:
 
     __slots__ = (
         *("_channels", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names"),
-        *("counters", "journal", "members", "number"),
+        *("counters", "journal", "members", "number", "retired"),
     )
 
     def __init__(self, blueprint: Blueprint, number: int, listeners: Listeners, earlier: Counters | None = None) -> None:
         self.blueprint = blueprint
         self.number = number
+        self.retired = False  # another one serves instead, and it was told to end
         self.members: list[Member] = []
         self.journal = Journal()
         self._listeners = listeners
@@ -105,12 +107,12 @@ class Generation:
         if failed:
             raise StartError(failed)
 
-    async def stop_softly(self) -> None:
+    async def stop_softly(self, *, is_reload: bool = False) -> None:
         """Every process ends after its last session. No new connection is accepted on sockets that are this generation's alone."""
         self._release()
         async with trio.open_nursery() as nursery:
             for member in self.members:
-                nursery.start_soon(member.stop_softly)
+                nursery.start_soon(partial(member.stop_softly, is_reload=is_reload))
 
     async def stop_now(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -181,8 +181,26 @@ class Master:
             self._console.notice(f"generation {generation.number} serves; the one before it ends with its last session")
             self._on_serving(generation)
             for old in self.generations[:-1]:
-                self._nursery.start_soon(self._drain, old)
+                self._nursery.start_soon(self._retire, old)
             return ""
+
+    async def _retire(self, generation: Generation) -> None:
+        """After a reload: its sessions may end by themselves, within `hard-stop-after` and `mworker-max-reloads`."""
+        settings = generation.blueprint.config.globals
+        most = settings.extra.get("mworker-max-reloads")
+        if most and self._number - generation.number > int(most[-1][0]):
+            self._console.notice(f"generation {generation.number} has survived {most[-1][0]} reloads: its sessions are cut")
+            await generation.stop_now()
+        if generation.retired:
+            return
+        generation.retired = True
+        with trio.move_on_after(inf if settings.hard_stop_after is None else settings.hard_stop_after) as limit:
+            await self._drain(generation, is_reload=True)
+        if limit.cancelled_caught:
+            self._console.warning(f"hard-stop-after has passed: the sessions of generation {generation.number} that are left are cut")
+            await generation.stop_now()
+            await generation.over()
+            self._forget(generation)
 
     def _earlier_counters(self) -> Counters | None:
         """Of the generation that serves: its states of servers are handed on."""
@@ -220,9 +238,9 @@ class Master:
             self._console.warning("hard-stop-after has passed: the sessions that are left are cut")
         self._stop.set()
 
-    async def _drain(self, generation: Generation) -> None:
+    async def _drain(self, generation: Generation, *, is_reload: bool = False) -> None:
         """Soft stop of one generation, and its end."""
-        await generation.stop_softly()
+        await generation.stop_softly(is_reload=is_reload)
         await generation.over()
         self._forget(generation)
 

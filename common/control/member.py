@@ -213,10 +213,10 @@ class Member:
 
     # --- what the master asks of it ------------------------------------------------------------------------------
 
-    async def stop_softly(self) -> None:
+    async def stop_softly(self, *, is_reload: bool = False) -> None:
         """Let it end after its last session. Returns when it was told, not when it ended."""
         self._soft = True
-        await self._ask_to_stop(soft=True)
+        await self._ask_to_stop(soft=True, is_reload=is_reload)
 
     async def stop_now(self) -> None:
         """End it. Returns when it has ended, or when nothing more can be done."""
@@ -231,7 +231,7 @@ class Member:
             return
         self._kill(signal.SIGKILL)
 
-    async def _ask_to_stop(self, *, soft: bool) -> None:
+    async def _ask_to_stop(self, *, soft: bool, is_reload: bool = False) -> None:
         self._stop.set()
         if self.state is State.READY:
             self.state = State.STOPPING
@@ -239,7 +239,7 @@ class Member:
             if not soft and not self._life.ready.is_set():
                 self._life.spawning.cancel()
                 self._kill(signal.SIGTERM)  # it does not listen yet
-            await self._life.control.send({"op": "stop", "soft": soft})
+            await self._life.control.send({"op": "stop", "soft": soft, "reload": is_reload})
 
     def _kill(self, signum: int) -> None:
         if self._life and self._life.process:

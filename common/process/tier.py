@@ -25,7 +25,7 @@ class World(Protocol):
 
     pump: Pump
 
-    def soft_stop(self) -> None: ...
+    def soft_stop(self, *, is_reload: bool) -> None: ...
 
 
 AnyWorld = TypeVar("AnyWorld", bound=World)
@@ -64,7 +64,7 @@ async def obey(
     while (message := await control.receive()) is not None:
         if message["op"] == "stop":
             if message.get("soft"):
-                world.soft_stop()
+                world.soft_stop(is_reload=message.get("reload", False))
             else:
                 world.pump.stop()
                 return

@@ -94,20 +94,22 @@ class Farm:
         """Until something was logged of every server, and a moment more."""
         try:
             with self.flow:
-                eventually(lambda: self._hear() or all(self.lines.values()), "something is logged of every server", deadline_s=DEADLINE_S)
-                eventually(lambda: self._hear() or all(map(is_complete, self.lines.values())), "all is logged", deadline_s=DEADLINE_S)
+                eventually(lambda: all(self._heard().values()), "something is logged of every server", deadline_s=DEADLINE_S)
+                eventually(lambda: all(map(is_complete, self._heard().values())), "all is logged", deadline_s=DEADLINE_S)
         finally:
             for thread in self._threads:
                 thread.stop()
             self._reserved.close()
         return self
 
-    def _hear(self) -> None:
+    def _heard(self) -> dict[str, list[tuple[int, str]]]:
+        """All lines that have come, by case."""
         for line in self.flow.log.seen("."):
             about = _ABOUT_SERVER.match(line.text)
             if about and about[1] in self.lines:
                 self.lines[about[1]].append((line.severity, _VARYING.sub(lambda found: "" if "reset" in found[0] else "~", line.text)))
         self.flow.log.lines.clear()
+        return self.lines
 
     def told(self, case: CheckCase) -> list[tuple[int, str]]:
         """The first lines about that case's server: of its check, and of what came of it."""

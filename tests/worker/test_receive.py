@@ -19,7 +19,7 @@ from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_protocol import encode_v2
 from tests.common.net.driving import Clock, Driver, open_descriptors, receive_all, reset
 from worker import receive
-from worker.receive import ACCEPTS_PER_TURN, Channel, ChannelSeat, Seat, accept_channels, accept_clients, real_addresses
+from worker.receive import ACCEPTS_PER_TURN, Channel, ChannelSeat, ClientDoor, Seat, accept_channels, real_addresses
 
 SAID = ProxyHeader(2, False, Family.INET, "192.0.2.1", 1111, "192.0.2.2", 443)
 HEADER = encode_v2(SAID)
@@ -49,6 +49,9 @@ class Receiver:
 
     def connections_max(self) -> int:
         return 100
+
+    def channel_ended(self) -> None:
+        pass
 
     def is_trusted(self, uid: int) -> bool:
         return uid in self.trusted
@@ -393,7 +396,7 @@ def connect(driver: Driver, listener: socket.socket) -> socket.socket:
 def test_clients_are_accepted_as_they_come(driver: Driver, receiver: Receiver) -> None:
     listener = abstract_listener(driver)
     bind = receiver.binds[0]
-    driver.start("listener", accept_clients(receiver, listener, bind, check_peer=True))
+    driver.start("listener", ClientDoor(receiver, listener, bind, check_peer=True).run())
     clients = [connect(driver, listener) for _ in range(ACCEPTS_PER_TURN + 5)]
     driver.settle()
     assert len(receiver.sessions) == len(clients)
@@ -410,7 +413,7 @@ def test_clients_are_accepted_as_they_come(driver: Driver, receiver: Receiver) -
 def test_strangers_on_an_abstract_name_are_refused_and_logged(driver: Driver, receiver: Receiver, check_peer: bool) -> None:
     receiver.trusted = set()
     listener = abstract_listener(driver)
-    driver.start("listener", accept_clients(receiver, listener, receiver.binds[0], check_peer=check_peer))
+    driver.start("listener", ClientDoor(receiver, listener, receiver.binds[0], check_peer=check_peer).run())
     before = open_descriptors()
     client = connect(driver, listener)
     driver.settle()
@@ -464,7 +467,7 @@ def test_accept_that_fails_takes_a_breath_and_goes_on(clock: Clock, driver: Driv
     sock = abstract_listener(driver, socket.SOCK_STREAM if which == "clients" else socket.SOCK_SEQPACKET)
     listener = Faulty(sock, *[error] * 5)
     if which == "clients":
-        driver.start("listener", accept_clients(receiver, listener, receiver.binds[0], check_peer=False))  # type: ignore[arg-type]
+        driver.start("listener", ClientDoor(receiver, listener, receiver.binds[0], check_peer=False).run())  # type: ignore[arg-type]
     else:
         driver.start("listener", accept_channels(receiver, listener, None))  # type: ignore[arg-type]
     connect(driver, sock)
@@ -481,7 +484,7 @@ def test_accept_that_fails_takes_a_breath_and_goes_on(clock: Clock, driver: Driv
 def test_client_that_was_gone_before_it_was_accepted_is_passed_over(driver: Driver, receiver: Receiver) -> None:
     sock = abstract_listener(driver)
     listener = Faulty(sock, errno.ECONNABORTED, errno.EPROTO, errno.EPERM)
-    driver.start("listener", accept_clients(receiver, listener, receiver.binds[0], check_peer=False))  # type: ignore[arg-type]
+    driver.start("listener", ClientDoor(receiver, listener, receiver.binds[0], check_peer=False).run())  # type: ignore[arg-type]
     connect(driver, sock)
     driver.settle()
     assert len(receiver.sessions) == 1 and not receiver.logged
