@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 from common.net.dial import ClientLeft, dial
 from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
-from common.wire import proxy_protocol
-from common.wire.proxy_header import header_between
 from worker.servers.queue import Ticket, Waiting
 from worker.servers.repeatable import Repeatable
 from worker.servers.retry import Action, Attempt, Failure, decide
@@ -42,11 +40,12 @@ class ConnectFailed(Exception):
 class ServerConnection:
     """One connection to a server.
 
-    requests: how many it has carried. is_private: only for the session that opened it. name: what was sent as SNI.
+    requests: how many it has carried. announced: the PROXY header that it began with.
+    is_private: only for the session that opened it. name: what was sent as SNI.
     address: where it leads; the server's may have changed since.
     """
 
-    __slots__ = ("address", "is_private", "name", "requests", "server", "stream")
+    __slots__ = ("address", "announced", "is_private", "name", "requests", "server", "stream")
 
     def __init__(self, server: Server, stream: Stream, name: bytes | None = None) -> None:
         self.server = server
@@ -55,6 +54,7 @@ class ServerConnection:
         self.address = server.address
         self.requests = 0
         self.is_private = False
+        self.announced = b""
 
     def close(self) -> None:
         self.stream.close()
@@ -235,10 +235,10 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
     client = exchange.stream if backend.aborts_on_close else None
     stream = await dial(pump, family, address, deadline, source=server.source, client=client)
     try:
-        if server.model.send_proxy:
-            header = header_between(exchange.src, exchange.src_port, exchange.dst, exchange.dst_port)
-            data = proxy_protocol.encode_v1(header) if server.model.send_proxy == 1 else proxy_protocol.encode_v2(header)
-            await stream.send(data, deadline)
+        announced = b""
+        if server.announcement is not None:
+            announced = server.announcement.bytes_for(exchange)
+            await stream.send(announced, deadline)
         if server.tls is not None:
             name = server.server_name(exchange)
             stream = await server.tls.connect(stream, name, deadline)
@@ -248,7 +248,9 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
     server.count_connect()
     server.idle.opened()
     connection = ServerConnection(server, stream, name)
-    connection.is_private = bool(server.model.send_proxy)
+    if announced:
+        connection.is_private = True
+        connection.announced = announced
     return connection
 
 

@@ -16,6 +16,7 @@ from common import model
 from common.model import AddressKind
 from common.net.sockaddr import SockAddr, initial, is_numeric, resolve, sockaddr
 from common.observe import fields as f
+from worker.announcement import Announcement
 from worker.http.head import Response
 from worker.server_tls import ServerTls
 from worker.servers.idle import Fate, IdleBook, Reuse
@@ -40,6 +41,7 @@ class Server:
         "_family",
         "address",
         "alive",
+        "announcement",
         "backend",
         "idle",
         "maxconn",
@@ -69,6 +71,7 @@ class Server:
         if found is not None:
             self._family, self._address = sockaddr(found)
         self.tls = ServerTls(server.tls, world.tuning, world.authorities) if server.tls is not None else None
+        self.announcement = Announcement(server, backend.rules.tlvs.get(server.name, ())) if server.send_proxy else None
         self.source = sockaddr(resolve(server.source)) if server.source is not None else None
         self.usable = not server.disabled
         self.alive = not server.disabled  # it serves who must come to it, though balancing may not choose it
@@ -155,7 +158,7 @@ class Server:
         if session.kept:
             own = session.kept.pop(self, None)
             if own is not None:
-                if not own.stream.peek_end():
+                if not own.stream.peek_end() and self._suits(own, exchange):
                     return own
                 self.idle.closed()
                 own.close()
@@ -177,6 +180,13 @@ class Server:
                 expired.close()
             book.doomed.clear()
         return connection
+
+    def _suits(self, own: ServerConnection, exchange: Exchange) -> bool:
+        """Whether a connection of this client may carry its next request: it was opened for a name, and with a header."""
+        if self.tls is not None and own.name != self.server_name(exchange):
+            return False
+        announcement = self.announcement
+        return announcement is None or not announcement.varies or own.announced == announcement.bytes_for(exchange)
 
     def give_back(self, connection: ServerConnection, response: Response, exchange: Exchange) -> None:
         """After an exchange whose connection may carry another one."""

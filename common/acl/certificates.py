@@ -142,6 +142,19 @@ def key_algorithm(certificate: x509.Certificate) -> bytes:
     return next((name for kind, name in _KEYS if isinstance(key, kind)), b"undefined")
 
 
+def key_with_bits(certificate: x509.Certificate) -> str | None:
+    """ "RSA2048", "EC256", "DSA1024": as PROXY headers have it; None for other kinds."""
+    try:
+        key = certificate.public_key()
+    except ValueError:
+        return None
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"EC{key.curve.key_size}"
+    return f"DSA{key.key_size}" if isinstance(key, dsa.DSAPublicKey) else None
+
+
 def fingerprint(der: bytes) -> bytes:
     return hashlib.sha1(der).digest()
 

@@ -45,7 +45,7 @@ _BIND = "guid-prefix nice"
 
 _SERVER = """
     guid hash-key non-stick pipeline pool-warm redir resolve-net resolve-opts
-    resolve-prefer resolvers set-proxy-v2-tlv-fmt() stick tcp-ut tfo
+    resolve-prefer resolvers stick tcp-ut tfo
 """
 
 # Kind of line -> its pending keywords.

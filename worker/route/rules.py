@@ -98,6 +98,7 @@ class Rules:
     balance_key: KeyOf | None = None
     unique_id: Format | None = None
     sni: dict[str, TextGetter] = field(default_factory=dict)
+    tlvs: dict[str, tuple[tuple[int, Format], ...]] = field(default_factory=dict)  # server -> set-proxy-v2-tlv-fmt
 
     def sni_of(self, server: model.Server) -> TextGetter | None:
         return self.sni.get(server.name)
@@ -163,6 +164,9 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         if server.tls is not None and server.tls.sni is not None:
             with _At(server.place):
                 rules.sni[server.name] = compile_expression(server.tls.sni, environment.at(Where.SERVER_CHOICE)).text_getter
+        if server.send_proxy == 2:
+            with _At(server.place):
+                rules.tlvs[server.name] = tuple(_tlvs(server, environment))
     rulesets = (rules.http_request, rules.names, rules.redirects, rules.tcp_request)
     rules.active = bool(any(rulesets) or rules.monitor or rules.page or rules.captures.wanted or rules.buffers_request)
     captures = rules.captures
@@ -170,6 +174,13 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         rules.http_response or rules.after_response or rules.tcp_response or captures.response_lengths or captures.cookie
     )
     return rules
+
+
+def _tlvs(server: model.Server, environment: CompileEnvironment) -> Iterator[tuple[int, Format]]:
+    for name, words in server.options.items():
+        if name.startswith("set-proxy-v2-tlv-fmt("):
+            kind = int(name.partition("(")[2].rstrip(")"), 0)
+            yield kind, compile_format(words[0], environment.at(Where.SERVER_CHOICE), Purpose.VALUE).build
 
 
 def link_backends(rules: Rules, proxy: model.Proxy, environment: CompileEnvironment, backends: Mapping[str, Any]) -> None:
