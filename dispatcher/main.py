@@ -20,6 +20,7 @@ from common.process import privileges
 from common.process.control_channel import ControlChannel
 from common.process.launch import Launch
 from common.process.tier import obey, open_control, open_counters, report_failure
+from dispatcher import show_sessions  # noqa: F401 - registers its commands
 from dispatcher.commands import COMMANDS
 from dispatcher.policy.heartbeat import BEAT_S
 from dispatcher.world import World

@@ -41,7 +41,7 @@ class Owner(Protocol):
         """One more relayed connection is within the process's `maxconn`."""
 
     def relay_began(self) -> None: ...
-    def relay_ended(self) -> None: ...
+    def relay_ended(self, session: RelaySession) -> None: ...
 
 
 class RelayServer:
@@ -134,7 +134,7 @@ class RelayProxy:
         self.tally.left(session.bind.id)
         if self.owner.gates is not None:
             self.owner.gates.ended(session.bind.id)
-        self.owner.relay_ended()
+        self.owner.relay_ended(session)
 
     # --- as a backend ----------------------------------------------------------------------------------------------
 

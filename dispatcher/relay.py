@@ -73,7 +73,10 @@ class RelaySession:
         "connected_at",
         "dst",
         "dst_port",
+        "ended_at",
         "expects_header",
+        "flows",
+        "introduced",
         "proxy",
         "queued_at",
         "redispatched",
@@ -102,9 +105,17 @@ class RelaySession:
         self.retries = 0
         self.redispatched = False
         self.bytes_in = self.bytes_out = 0
+        self.introduced = False
+        self.flows: tuple[Flow, Flow] | None = None  # while bytes flow: from the client, to him
+        self.ended_at = inf
         self.termination = b"--"
         self.tlvs: Tlvs = ()
         self.variables: Variables = {}
+
+    @property
+    def at(self) -> float:
+        """When it ended, for `show sess closed`."""
+        return self.ended_at
 
     async def run(self) -> None:
         """The whole life of the connection; one log line."""
@@ -112,6 +123,7 @@ class RelaySession:
         server_stream: Stream | None = None
         try:
             await self._introduce()
+            self.introduced = True
             proxy.log.connected(self)
             proxy.tally.routed()
             try:
@@ -133,6 +145,8 @@ class RelaySession:
             self.client.close()
             if server_stream is not None:
                 server_stream.close()
+            self.ended_at = proxy.owner.pump.now
+            self.strand = None
             proxy.forget(self)
 
     async def _introduce(self) -> None:
@@ -239,6 +253,7 @@ class RelaySession:
         client = self.client
         up = Flow(client, server, splice=proxy.splice_up)
         down = Flow(server, client, splice=proxy.splice_down)
+        self.flows = (up, down)
         both_s = proxy.tunnel_s if proxy.tunnel_s < inf else min(proxy.client_s, proxy.server_s)
         try:
             await relay(proxy.owner.pump, client, server, up, down, Idle(both_s, proxy.client_fin_s, proxy.server_fin_s))
@@ -247,6 +262,7 @@ class RelaySession:
         except OSError:
             self.termination = b"CD" if client in (up.failed, down.failed) else b"SD"
         finally:
+            self.flows = None
             self.bytes_in, self.bytes_out = up.moved, down.moved
             if up.spliced or down.spliced:
                 proxy.tally.frontend[f.H1_SPLICED_BYTES_IN] += up.spliced

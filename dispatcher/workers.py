@@ -14,6 +14,7 @@ the book: a report about a connection that is not (any more) the worker's change
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
@@ -52,10 +53,11 @@ class Owner(Protocol):
 class Client:
     """One accepted connection that is not taken yet. header: its PROXY v2 header. source: packed, for `balance source`.
 
-    flags: GiveFlag. held_at: since when nobody takes it, in pump time. cell: of the worker that it waits at (common/wire/claims.py).
+    flags: GiveFlag. since: when it came, held_at: since when nobody takes it, in pump time. cell: of the worker that it waits at
+    (common/wire/claims.py).
     """
 
-    __slots__ = ("cell", "cells", "fd", "flags", "header", "held_at", "listener", "source")
+    __slots__ = ("cell", "cells", "fd", "flags", "header", "held_at", "listener", "since", "source")
 
     def __init__(self, fd: int, listener: int, header: bytes, source: bytes) -> None:
         self.fd = fd
@@ -63,7 +65,7 @@ class Client:
         self.header = header
         self.source = source
         self.flags = 0
-        self.held_at = inf
+        self.since = self.held_at = inf
         self.cells: GiversCells | None = None
         self.cell = -1
 
@@ -95,11 +97,11 @@ class Farm:
         self.given = 0
         self.reseated = 0
         self.lost = 0  # held for too long
+        self.queue_s = queue_s
         self._owner = owner
         self._bind_ids = list(bind_ids)
         self._listener_of = {bind: listener for listener, bind in enumerate(bind_ids)}
         self._bind_words = list(bind_ids) if servers is None else [BIND_OF_CHANNEL] * len(bind_ids)
-        self._queue_s = queue_s
         self._closed_doors: list[Strand] = []
         self._hearts = Heartbeats()
         self._watched_at = inf
@@ -126,8 +128,9 @@ class Farm:
         if self.tally is not None:
             self.tally.came(self._bind_ids[client.listener])
             self.tally.routed()
+        client.since = self._owner.pump.now
         if self.held or not self._give(client):
-            client.held_at = self._owner.pump.now
+            client.held_at = client.since
             self.held.append(client)
 
     def _give(self, client: Client) -> bool:
@@ -286,7 +289,22 @@ class Farm:
 
     def expire(self, now: float) -> None:
         """Close whoever has been held for too long. To be called about once a second."""
-        self._turn_out([client for client in self.held if now - client.held_at > self._queue_s])
+        self._turn_out([client for client in self.held if now - client.held_at > self.queue_s])
+
+    def bind_of(self, client: Client) -> int:
+        return self._bind_ids[client.listener]
+
+    def shut_down(self, client: Client) -> None:
+        """An operator wants a client gone that no worker has taken. Who has him reads the end, and reports it."""
+        if client in self.held:
+            self._turn_out([client])
+            return
+        sock = socket.socket(fileno=client.fd)
+        try:
+            sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # he is gone
+        sock.detach()
 
     def give_up(self) -> None:
         """The process is stopping: close whoever is held where every worker is dead or drains, for there will be no other."""

@@ -20,6 +20,7 @@ from common.observe import fields as f
 from common.observe.counters import Counters
 from common.observe.layout import HB_PID
 from common.observe.log_line import LEVELS
+from common.observe.sessions import Recent
 from common.process.launch import Launch
 from common.process.plan import is_dispatcher_listen
 from common.process.zygote import EXIT_BROKEN
@@ -30,7 +31,7 @@ from dispatcher.gates import make_gates
 from dispatcher.introduction import Rules, farm_welcome, handover_taker, visitor_taker
 from dispatcher.policy.slots import Slots
 from dispatcher.proxies import RelayProxy
-from dispatcher.relay import relay_welcome
+from dispatcher.relay import RelaySession, relay_welcome
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
 from dispatcher.workers import Farm
@@ -57,6 +58,9 @@ class World:
         self.farms: list[Farm] = []
         self.relays: list[RelayProxy] = []
         self.relayed = 0
+        self.recent: Recent[RelaySession] = Recent()
+        self.process_id = os.getpid()
+        self.binds = {bind.id: bind for proxy in launch.config.proxies for bind in proxy.binds}
         self._doors: list[tuple[Door, Strand]] = []
         self._listeners = {bind_id: _listener(fd) for bind_id, fd in launch.bind_fds().items()}
         self._wall_offset = time.time() - time.monotonic()
@@ -208,6 +212,9 @@ class World:
                 return heart
         return None
 
+    def frontend_of(self, bind: Bind) -> str:
+        return next(proxy.name for proxy in self.config.proxies if bind in proxy.binds)
+
     def may_relay(self) -> bool:
         """One more relayed connection is within the process's `maxconn`."""
         maxconn = self.config.globals.maxconn
@@ -218,7 +225,8 @@ class World:
         self._process[f.CONN_TOT] += 1
         f.enter(self._process)
 
-    def relay_ended(self) -> None:
+    def relay_ended(self, session: RelaySession) -> None:
+        self.recent.add(session)
         was_full = not self.may_relay()
         self.relayed -= 1
         self._process[f.SCUR] -= 1
@@ -245,6 +253,7 @@ class World:
     def every_second(self) -> None:
         """The wall clock may have been set, clients may have waited for too long."""
         now = self.pump.now = time.monotonic()
+        self.recent.forget_old(now)
         self._wall_offset = time.time() - now
         for farm in self.farms:
             farm.expire(now)

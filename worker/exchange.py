@@ -33,6 +33,7 @@ from worker.servers.retry import Failure
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from common.net.relay import Flow
     from worker.proxies import Backend
     from worker.session import Session
 
@@ -55,6 +56,7 @@ class Exchange(ExchangeFacts):
     give_up_at = inf  # `timeout request-total`
     spliced_in = 0
     spliced_out = 0
+    flows: tuple[Flow, Flow] | None = None  # of a tunnel, while it runs: from the client, to him
     server_s = inf
 
     def __init__(self, session: Session, request: Request | None, started_at: float) -> None:
@@ -120,7 +122,8 @@ class Exchange(ExchangeFacts):
         except DeadlinePassed:
             return await fail(self, late(self))
         except Ended:
-            return await fail(self, Cut(b"K" + self.step.letter, 503, "ended_by_operator"))
+            status = 502 if self.step is Step.HEADERS else 503
+            return await fail(self, Cut(b"K" + self.step.letter, status, "ended_by_operator"))
         except OSError:
             return await fail(self, Cut(b"C" + self.step.letter, 0, "client_gone"))
         finally:

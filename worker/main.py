@@ -21,6 +21,7 @@ from common.net.claim_page import join_barriers
 from common.process import privileges
 from common.process.launch import Launch, abns_channel_fd, channel_fd
 from common.process.tier import obey, open_control, open_counters, report_failure
+from worker import show_sessions  # noqa: F401 - registers its commands
 from worker.commands import COMMANDS
 from worker.drain import Listening
 from worker.receive import ClientDoor, accept_channels

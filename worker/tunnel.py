@@ -104,6 +104,7 @@ async def _run(exchange: Exchange, connection: ServerConnection, first_up: bytes
     up = Flow(client, server, held=first_up, splice=frontend.splice_request)
     down = Flow(server, client, held=first_down, splice=backend.splice_response)
     idle = idle_limits(exchange, backend)
+    exchange.flows = (up, down)
     try:
         if backend.rules.tcp_response and not backend.is_http:
             await decide.tcp_response(exchange, backend, up, down)
@@ -117,6 +118,7 @@ async def _run(exchange: Exchange, connection: ServerConnection, first_up: bytes
         exchange.termination = b"CD" if failed_client else b"SD"
         exchange.slug = "client_gone" if failed_client else "server_reset"
     finally:
+        exchange.flows = None
         exchange.bytes_in += up.moved
         exchange.bytes_out += down.moved
         exchange.spliced_in, exchange.spliced_out = up.spliced, down.spliced

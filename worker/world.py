@@ -27,6 +27,7 @@ from common.observe.counters import Counters
 from common.observe.history import History
 from common.observe.log_line import LEVELS
 from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
+from common.observe.sessions import Recent
 from common.process.launch import Launch
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
@@ -37,6 +38,7 @@ from worker.orders import Orders
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
 from worker.receive import Channel, ChannelSeat, Seat
+from worker.recent import Remembered, remember
 from worker.route.rules import compile_rules, link_backends
 from worker.server import Server
 from worker.servers.idle import DescriptorShare
@@ -69,6 +71,8 @@ class World:
         self.orphans: set[ChannelSeat] = set()
         self.sessions: set[Session] = set()
         self.drain = Drain(self)
+        self.recent: Recent[Remembered] = Recent()
+        self.process_id = os.getpid()
         self.variables: Variables = {}
         self.maps = MapStore()
         self.outlets = Outlets()
@@ -163,6 +167,7 @@ class World:
     def forget(self, session: Session) -> None:
         """A session has ended."""
         self.sessions.discard(session)
+        self.recent.add(remember(session))
         session.proxy.close(session)
         self._process.words[f.SCUR] -= 1
         self._process.touch()
@@ -227,6 +232,7 @@ class World:
         """Housekeeping: the wall clock may have been set, idle server connections grow old."""
         self._wall_offset = time.time() - time.monotonic()
         now = self.pump.now = time.monotonic()
+        self.recent.forget_old(now)
         for backend in self.backends.values():
             for server in backend.servers:
                 if server.idle.count:

@@ -25,7 +25,7 @@ _GLOBAL = """
     tune.notsent-lowat.server tune.pattern.cache-size tune.pipesize tune.rcvbuf.client tune.rcvbuf.server
     tune.sndbuf.client tune.sndbuf.server
     tune.ssl.ticket-rotation tune.vars.global-max-size
-    tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size tune.worker.hang-timeout
+    tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size
     warn-blocked-traffic-after
 """
 

@@ -15,6 +15,7 @@ from functools import partial
 
 import trio
 
+from common.control import watchdog
 from common.control.console import Console
 from common.control.listeners import Bound, Listeners
 from common.control.member import Member, Orders
@@ -101,6 +102,8 @@ class Generation:
             self.members.append(Member(self.blueprint.entries[process.role], launch, self._fds(process), spawner, console, self.journal))
             self.members[-1].orders = orders
             nursery.start_soon(self.members[-1].live)
+        assert self.counters is not None
+        nursery.start_soon(watchdog.watch, self.members, self.counters, watchdog.hang_timeout_s(self.blueprint.config))
         for member in self.members:
             await member.started.wait()
         failed = [f"{member.title} {member.reason}" for member in self.members if not member.ready]

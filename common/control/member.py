@@ -241,6 +241,12 @@ class Member:
                 self._kill(signal.SIGTERM)  # it does not listen yet
             await self._life.control.send({"op": "stop", "soft": soft, "reload": is_reload})
 
+    def end_hung(self, words: str) -> None:
+        """It turns no more: kill it, and say why when it has ended."""
+        if self._life:
+            self._life.words = words
+        self._kill(signal.SIGKILL)
+
     def _kill(self, signum: int) -> None:
         if self._life and self._life.process:
             self._life.process.kill(signum)

@@ -71,6 +71,7 @@ class Flow:
         "failed",
         "held",
         "limit",
+        "pair",
         "pipe",
         "pipe_bytes",
         "source",
@@ -95,6 +96,12 @@ class Flow:
         self.spliced = 0
         self.failed: Stream | None = None
         self.taken_from_source = 0
+        self.pair: _Pair | None = None  # while it runs beside its other direction
+
+    @property
+    def expires_at(self) -> float:
+        """When the relay that this belongs to has been silent for too long, in pump time; inf outside of one."""
+        return self.pair.active_at + self.pair.limit_s if self.pair is not None else inf
 
     @property
     def moved(self) -> int:
@@ -309,6 +316,7 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
     pair = _Pair(pump, main, idle.both)
     beside = pump.spawn(_carry_beside(up, pair, idle.for_server), "relay")
     pair.strands.append(beside)
+    up.pair = down.pair = pair
     try:
         await _carry(down, pair, idle.for_client)
         while not beside.done:
@@ -317,6 +325,7 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
             raise pair.error
     finally:
         pump.end(beside)
+        up.pair = down.pair = None
         up.close()
         down.close()
 

@@ -19,7 +19,7 @@ class Reply(NamedTuple):
 _EVENTS = re.compile(r"(Total events captured on \[[^\]]*\] : )([0-9]+)\n?")
 _TABLE = re.compile(r"# table: ([^,]*)(,.*used:)([0-9]+)(.*)")
 _NUMBER = re.compile(r"([^:]+): ([0-9]+)(?: .*)?")
-_NOT_FOUND = re.compile(r"Unknown command|No such session|Session not found|Session pointer expected")
+_NOT_FOUND = re.compile(r"Unknown command|No such session|Session not found|No such server|Session pointer expected")
 
 
 def merge(how: Merge, replies: Sequence[Reply]) -> str:

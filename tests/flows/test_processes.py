@@ -163,6 +163,26 @@ def test_worker_that_wakes_up_leaves_alone_whom_others_serve_by_now(flow: Flow) 
     close_all([kept])
 
 
+def test_worker_that_hangs_too_long_is_killed_and_started_again_with_the_reason(tmp_path: Path) -> None:
+    text = defaults(global_lines="workers 2\n    tune.worker.hang-timeout 900ms") + _SECTIONS
+    with Flow(tmp_path, (USHER, text)) as flow:
+        server = AnsweringServer(flow.server("web"))
+        wait_for_workers(flow, "p2", "p3")
+        stopped, other = flow.instance.by_role("worker")
+        os.kill(stopped, signal.SIGSTOP)
+        eventually(
+            lambda: re.search(rf"\({stopped}\) was killed by SIGKILL: it hung, without a heartbeat for [01]\.\d s", flow.instance.output),
+            "the reason is said",
+            deadline_s=15,
+        )
+        eventually(lambda: len(flow.instance.by_role("worker")) == 2 and stopped not in flow.instance.by_role("worker"), "another worker")
+        assert other in flow.instance.by_role("worker")
+        client = flow.connect("web")
+        assert get(client, b"/1") == b"/1 127.0.0.1"
+        close_all([client])
+        server.stop()
+
+
 def test_killed_worker_takes_only_its_own_sessions_along(flow: Flow) -> None:
     clients = [flow.connect("handed") for _ in range(8)]
     for client in clients:
