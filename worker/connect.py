@@ -149,12 +149,20 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
 async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
     """Choose a server (unless one is chosen) and take a place at it, waiting in a queue if need be. Raises ConnectFailed."""
     queue = backend.queue
+    chosen_again = False
     while True:
         server = exchange.leased or backend.choose(exchange, exchange.excluded)
         if server is not None:
             exchange.leased = server
             if queue.enter(server.position):
                 return
+            if not chosen_again or (queue.is_queue_full(server.position) and len(exchange.excluded) + 1 < len(backend.servers)):
+                # Another worker may have taken the last place meanwhile; a queue that is full sends away even who insists on it.
+                if chosen_again:
+                    exchange.excluded = {*exchange.excluded, server.position}
+                chosen_again = True
+                exchange.leased = None
+                continue
         elif not backend.balancer.elected:
             raise ConnectFailed(b"SC", 503, "no_server_available")
         exchange.step = Step.QUEUE
@@ -182,6 +190,7 @@ async def _wait_in_queue(exchange: Exchange, backend: Backend, server: Server | 
     if ticket is None:
         raise ConnectFailed(b"SQ", 503, "queue_full")
     exchange.set_queue_position(ticket.ahead, server is not None)
+    backend.look_again()
     queue_s = exchange.timeout("queue") or backend.queue_s
     try:
         # A waiting request may raise the limit that `minconn` gives: then it need not wait.

@@ -73,6 +73,8 @@ def _listen(world: World) -> None:
     """Accept dispatchers on the names of this worker, and clients on its own binds."""
     fds = world.launch.fds
     pump = world.pump
+    if world.counters.layout.processes > 1 and world.counters.process_index is not None:
+        world.calls.listen(world.counters.process_index)
     own = fds.get(channel_fd(world.number))
     if own is not None:
         pump.spawn(accept_channels(world, _listener(own), None), "channel listener")

@@ -17,16 +17,17 @@ from common import model
 from common.balance.balancer import NOBODY, Candidate
 from common.balance.make import make
 from common.balance.redispatch import redispatch_interval
-from common.net.pump import Strand
+from common.net.pump import DeadlinePassed, Strand
 from common.observe import fields as f
 from common.observe.reasons import index_of
 from common.units import first_set, parse_size
+from worker.calls import LOOK_AGAIN_S
 from worker.forwarded import Adder, adders, adds_fields
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
 from worker.route.rules import Rules
 from worker.server import Server
-from worker.servers.places import Capacity, LocalPlaces
+from worker.servers.places import Capacity, LocalPlaces, Places, SharedPlaces
 from worker.servers.queue import BackendQueue, Ticket
 from worker.servers.retry import Budget, Policy, retry_on
 from worker.stickiness import Stickiness
@@ -156,6 +157,7 @@ class Backend:
     __slots__ = (
         "_adders",
         "_full",
+        "_looks_again",
         "aborts_on_close",
         "balancer",
         "closes_server",
@@ -172,6 +174,7 @@ class Backend:
         "model",
         "name",
         "only_server",
+        "places",
         "plain",
         "pretends_keep_alive",
         "queue",
@@ -242,11 +245,12 @@ class Backend:
             hash_preserve_affinity=_word(proxy, "hash-preserve-affinity", "always"),
         )
         capacities = [Capacity(server.maxconn, server.minconn, server.maxqueue) for server in proxy.servers]
-        places = LocalPlaces(len(capacities))
         # Where no server has a maxconn nobody waits, and a place is a number: the hot path counts it by itself.
         self.unlimited = not any(server.maxconn or server.minconn for server in proxy.servers)
-        self.in_use = places.counts
-        self.queue: BackendQueue[Strand] = BackendQueue(capacities, places, proxy.fullconn or 0, lambda: self.connections)
+        self.in_use = [0] * len(capacities)
+        self.places = make_places(self)
+        self.queue: BackendQueue[Strand] = BackendQueue(capacities, self.places, proxy.fullconn or 0, self._load)
+        self._looks_again = False
         self._full = None if self.unlimited or self.balancer.sticky else self.queue.is_full
 
     def added_fields(self, exchange: Exchange) -> bytes:
@@ -288,6 +292,10 @@ class Backend:
                 return server
         return None
 
+    def _load(self) -> int:
+        """Concurrent connections, those of other workers as they were a moment ago."""
+        return self.world.backend_connections(self.name)
+
     def leave(self, position: int) -> None:
         """An exchange gives its place at a server back; whoever waits for one gets it."""
         if self.unlimited:
@@ -299,10 +307,32 @@ class Backend:
 
     def resize(self, position: int, capacity: Capacity) -> list[Ticket[Strand]]:
         """The operator changed a server's limits. Returns who is admitted now."""
-        if capacity.maxconn or capacity.minconn:
+        if self.unlimited and (capacity.maxconn or capacity.minconn):
             self.unlimited = False
+            self.places = self.queue.places = make_places(self)
             self._full = None if self.balancer.sticky else self.queue.is_full
         return self.queue.resize(position, capacity)
+
+    def look_again(self) -> None:
+        """Somebody begins to wait for places that other workers may give back."""
+        if not self._looks_again and isinstance(self.places, SharedPlaces):
+            self._looks_again = True
+            self.world.pump.spawn(self._look_again(), "queue", late=True)
+
+    async def _look_again(self) -> None:
+        pump, rounds = self.world.pump, 0
+        while self.queue.anybody_waits:
+            rounds += 1
+            try:
+                await pump.park(pump.now + LOOK_AGAIN_S)
+            except DeadlinePassed:
+                self.admit_all(in_any_order=rounds % 10 == 0)
+        self._looks_again = False
+
+    def admit_all(self, *, in_any_order: bool = False) -> None:
+        """Give every free place to whoever waits for it here."""
+        for position in range(len(self.servers)):
+            self.wake(self.queue.admit(position, in_any_order=in_any_order))
 
     def wake(self, admitted: list[Ticket[Strand]]) -> None:
         for ticket in admitted:
@@ -312,6 +342,22 @@ class Backend:
         words[f.SCUR] = self.connections
         words[f.SMAX] = max(words[f.SMAX], self.connections)
         words[f.STOT] = words[f.REQ_TOT] + self.connections
+
+
+def make_places(backend: Backend) -> Places:
+    """How many requests each server has, counted over all workers where there are several and a server has a limit."""
+    world = backend.world
+    counters = world.counters
+    numbers = counters.layout.servers[backend.index]
+    if backend.unlimited or counters.layout.processes < 2:
+        return LocalPlaces(backend.in_use)
+    row = counters.process_index
+    assert row is not None
+    taken = [counters.across(number, f.PLACES) for number in numbers]
+    heads = [counters.across(number, f.QUEUE_HEAD)[: counters.layout.processes] for number in numbers]
+    for column, used in zip(taken, backend.in_use, strict=True):
+        column[row] = used
+    return SharedPlaces(taken, heads, row, world.fence, world.calls.call)
 
 
 def _word(proxy: model.Proxy, keyword: str, default: str) -> str:

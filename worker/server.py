@@ -47,6 +47,7 @@ class Server:
         "maxconn",
         "model",
         "position",
+        "shared",
         "source",
         "tally",
         "tls",
@@ -83,7 +84,8 @@ class Server:
             max_reuse=server.max_reuse,
             descriptors=world.descriptors,
         )
-        self.tally = world.tallies.of(world.counters.server(backend.index, position), self._derive)
+        self.shared = world.counters.server(backend.index, position)
+        self.tally = world.tallies.of(self.shared, self._derive)
         self.words = self.tally.words
 
     # --- where it is -------------------------------------------------------------------------------------------------
@@ -257,7 +259,9 @@ class Server:
 
     def _derive(self, words: array[int]) -> None:
         queue = self.backend.queue
-        used = queue.places.used(self.position)
+        used = queue.places.own(self.position)
+        # These two are written in the mapping itself, as they change (worker/servers/places.py).
+        words[f.PLACES], words[f.QUEUE_HEAD] = self.shared[f.PLACES], self.shared[f.QUEUE_HEAD]
         words[f.SCUR] = used
         words[f.SMAX] = max(words[f.SMAX], used)
         words[f.QCUR] = queue.queued(self.position)

@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,7 @@ from common.observe.sessions import Recent
 from common.process.launch import Launch
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
+from worker.calls import Calls
 from worker.certificate import CertificateStore
 from worker.certs import BindTls
 from worker.drain import Drain
@@ -66,6 +68,8 @@ class World:
         self.tallies = Tallies()
         self.descriptors = DescriptorShare(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         self.pump = Pump(self._crashed, self._pause)
+        self.calls = Calls(self.pump, f"usher-calls-{launch.master_pid}-{launch.generation}-", self._called)
+        self._fence_lock = threading.Lock()
         self.handshakes = 0
         self.channels: set[Channel] = set()
         self.orphans: set[ChannelSeat] = set()
@@ -181,6 +185,17 @@ class World:
 
     def channel_ended(self) -> None:
         self.drain.look()
+
+    def _called(self) -> None:
+        """Another worker has given a place back that somebody here waits for."""
+        for backend in self.backends.values():
+            if backend.queue.anybody_waits:
+                backend.admit_all()
+
+    def fence(self) -> None:
+        """What was written before is seen by the other processes before anything is read after."""
+        with self._fence_lock:
+            pass
 
     def next_session_id(self) -> int:
         self._session_ids += 1

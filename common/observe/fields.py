@@ -35,6 +35,8 @@ NAMES: Final = (
     "sess_other", "h1sess", "h2sess", "h3sess", "req_other", "h1req", "h2req", "h3req",
     "h1_open_connections", "h1_open_streams", "h1_spliced_bytes_in", "h1_spliced_bytes_out",
     "h2_open_connections", "h2_backend_open_streams", "h2_rst_stream_rcvd", "h2_goaway_rcvd",
+    # Ours: what workers tell each other of a server (worker/servers/places.py): places taken; who waits first, 0 for nobody.
+    "places", "queue_head",
 )  # fmt: skip
 
 (
@@ -49,7 +51,8 @@ NAMES: Final = (
     SESS_OTHER, H1SESS, H2SESS, H3SESS, REQ_OTHER, H1REQ, H2REQ, H3REQ,
     H1_OPEN_CONNECTIONS, H1_OPEN_STREAMS, H1_SPLICED_BYTES_IN, H1_SPLICED_BYTES_OUT,
     H2_OPEN_CONNECTIONS, H2_BACKEND_OPEN_STREAMS, H2_RST_STREAM_RCVD, H2_GOAWAY_RCVD,
-) = range(71)  # fmt: skip
+    PLACES, QUEUE_HEAD,
+) = range(73)  # fmt: skip
 
 # The process block (object 0) uses the same words for what concerns the process and no proxy. These names replace
 # words that mean nothing there.
@@ -63,11 +66,11 @@ P_BUSY_MS: Final = TTIME_SUM  # time spent working, for Idle_pct
 P_MEMORY_KB: Final = H1_OPEN_CONNECTIONS
 P_COMMANDS: Final = LBTOT
 
-BLOCK_WORDS: Final = 72  # a multiple of 8 words, so that no two writers share a cache line
+BLOCK_WORDS: Final = 80  # a multiple of 8 words, so that no two writers share a cache line
 
 GAUGES: Final = frozenset((
     SCUR, QCUR, IDLE_CONN_CUR, SAFE_CONN_CUR, USED_CONN_CUR, PRIV_IDLE_CUR, SSL_CUR,
-    H1_OPEN_CONNECTIONS, H1_OPEN_STREAMS, H2_OPEN_CONNECTIONS, H2_BACKEND_OPEN_STREAMS,
+    H1_OPEN_CONNECTIONS, H1_OPEN_STREAMS, H2_OPEN_CONNECTIONS, H2_BACKEND_OPEN_STREAMS, PLACES, QUEUE_HEAD,
 ))  # fmt: skip
 MAXIMA: Final = frozenset((SMAX, QMAX, QTIME_MAX, CTIME_MAX, RTIME_MAX, TTIME_MAX))
 COUNTERS: Final = frozenset(range(len(NAMES))) - GAUGES - MAXIMA

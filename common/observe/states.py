@@ -80,7 +80,7 @@ STATUS_OF_NUMBER: Final = {status.number: status for status in CHECK_STATUSES}
 STATUS_OF_NAME: Final = {status.name: status for status in CHECK_STATUSES}
 
 # Texts behind the words: name, first word, how many. The first byte of each is its length.
-LAST_CHECK, LAST_AGENT, ADDRESS, FQDN = ((32, 16), (48, 8), (56, 6), (62, 10))
+LAST_CHECK, LAST_AGENT, ADDRESS, FQDN = ((32, 16), (48, 8), (56, 6), (62, 18))
 assert sum(FQDN) == BLOCK_WORDS
 
 

@@ -319,7 +319,6 @@ TIMEOUTS = [
         """,
         lines="timeout queue 200ms",
         servers="server s <server:server> maxconn 1",
-        not_yet="maxconn holds in each worker, not yet over all workers (issue 5)",
     ),
     Scenario(
         "queued_request_is_served_when_the_server_is_free",

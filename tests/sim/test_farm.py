@@ -73,7 +73,7 @@ class Farm:
         self.balancer = make(
             [algorithm], ["consistent"], [Candidate(index + 1, chance.choice([1, 3])) for index in range(self.size)], chance=chance.random
         )
-        self.queue: BackendQueue[Request] = BackendQueue(self.capacities, LocalPlaces(self.size), fullconn=8)
+        self.queue: BackendQueue[Request] = BackendQueue(self.capacities, LocalPlaces([0] * self.size), fullconn=8)
         self.reuse = chance.choice(list(Reuse))
         self.idle: list[IdleBook[Connection]] = [IdleBook(self.reuse, pool_max_conn=3, pool_purge_delay_s=2.0) for _ in range(self.size)]
         self.health = [

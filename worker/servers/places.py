@@ -14,13 +14,16 @@ A place is taken before a request is sent and given back after it. A worker alon
 
 Of all who hold a place, the one who announced last looked after all others had announced: it saw them all, so they are within
 the limit. The price is that two who want the last place at the same moment may both withdraw; whoever waits asks again soon
-anyway, since places that others give back come without an event. A processor may delay a write past a later read, so
-between announcing and looking there must be a `fence`: any atomic operation, such as taking and releasing a lock of one's own.
+anyway. A processor may delay a write past a later read, so between announcing and looking there must be a `fence`: any atomic
+operation, such as taking and releasing a lock of one's own.
+
+Who waits first is told in the same way, so that a place goes to whoever waits longest, in whichever worker: who gives one back
+calls that worker, and who comes new does not slip in before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,7 +49,19 @@ class Places(Protocol):
         """Give one back."""
 
     def used(self, server: int) -> int:
-        """How many are taken."""
+        """How many are taken, by all."""
+
+    def own(self, server: int) -> int:
+        """How many of them by this worker."""
+
+    def announce(self, server: int, head: int) -> None:
+        """Tell the others who waits first here."""
+
+    def is_behind(self, server: int, head: int) -> bool:
+        """Whether somebody who comes before waits in another worker."""
+
+    def call_first(self, server: int) -> None:
+        """A place is free: wake the worker in which somebody waits longest."""
 
 
 class LocalPlaces:
@@ -54,8 +69,8 @@ class LocalPlaces:
 
     __slots__ = ("counts",)
 
-    def __init__(self, servers: int) -> None:
-        self.counts = [0] * servers
+    def __init__(self, counts: list[int]) -> None:
+        self.counts = counts
 
     def enter(self, server: int, limit: int) -> bool:
         if limit and self.counts[server] >= limit:
@@ -70,52 +85,96 @@ class LocalPlaces:
     def used(self, server: int) -> int:
         return self.counts[server]
 
+    own = used
+
+    def announce(self, server: int, head: int) -> None:
+        """There is nobody to tell."""
+
+    def is_behind(self, server: int, head: int) -> bool:
+        return False
+
+    def call_first(self, server: int) -> None:
+        """There is nobody to call."""
+
     def add(self) -> None:
         """One more server."""
         self.counts.append(0)
 
 
-class Cells(Protocol):
-    """Numbers that can be read and, by their owner, written: a list, or a memoryview of shared memory."""
+class Column(Protocol):
+    """One number per process: a list, or every so many words of shared memory."""
 
-    def __getitem__(self, index: int, /) -> int: ...
-    def __setitem__(self, index: int, value: int, /) -> None: ...
+    def __getitem__(self, row: int, /) -> int: ...
+    def __setitem__(self, row: int, value: int, /) -> None: ...
+    def __iter__(self) -> Iterator[int]: ...
+    def __len__(self) -> int: ...
 
 
 class SharedPlaces:
     """The places of workers that share their servers.
 
-    own: this worker's cells, one per server; others: those of all others. A worker that starts clears its own, and whoever
-    finds a worker dead clears that one's.
+    taken, heads: for each server a column with a cell per process, of which only `row` is ours: how many places we have taken, and who
+    waits first here (a key that is smaller for who comes first; 0: nobody). A worker that starts clears its own cells, and whoever finds
+    a worker dead clears that one's. call(row) wakes a worker, so that it asks again.
     """
 
-    __slots__ = ("_fence", "_others", "_own")
+    __slots__ = ("_call", "_fence", "_heads", "_row", "_taken")
 
-    def __init__(self, own: Cells, others: Sequence[Cells], fence: Callable[[], object]) -> None:
-        self._own = own
-        self._others = list(others)
+    def __init__(
+        self, taken: Sequence[Column], heads: Sequence[Column], row: int, fence: Callable[[], object], call: Callable[[int], object]
+    ) -> None:
+        self._taken = list(taken)
+        self._heads = list(heads)
+        self._row = row
         self._fence = fence
+        self._call = call
 
     def enter(self, server: int, limit: int) -> bool:
-        own = self._own
-        own[server] += 1
+        column = self._taken[server]
+        column[self._row] += 1
         if not limit:
             return True
         self._fence()
-        if self.used(server) <= limit:
+        if sum(column) <= limit:
             return True
-        own[server] -= 1
+        column[self._row] -= 1
         return False
 
     def leave(self, server: int) -> None:
-        assert self._own[server] > 0, "a place was given back that nobody had"
-        self._own[server] -= 1
+        assert self._taken[server][self._row] > 0, "a place was given back that nobody had"
+        self._taken[server][self._row] -= 1
 
     def used(self, server: int) -> int:
-        used = self._own[server]
-        for cells in self._others:
-            used += cells[server]
-        return used
+        return sum(self._taken[server])
+
+    def own(self, server: int) -> int:
+        return self._taken[server][self._row]
+
+    def add(self, taken: Column, heads: Column) -> None:
+        """One more server."""
+        self._taken.append(taken)
+        self._heads.append(heads)
+
+    def announce(self, server: int, head: int) -> None:
+        self._heads[server][self._row] = head
+
+    def is_behind(self, server: int, head: int) -> bool:
+        return self._first_elsewhere(server, head) is not None
+
+    def call_first(self, server: int) -> None:
+        row = self._first_elsewhere(server, 0)
+        if row is not None:
+            self._call(row)
+
+    def _first_elsewhere(self, server: int, head: int) -> int | None:
+        """The process in which somebody waits who comes before `head` (0: before nobody, so anybody does)."""
+        first, found = head, None
+        column = self._heads[server]
+        for row in range(len(column)):
+            other = column[row]
+            if other > 0 and row != self._row and (not first or other < first):
+                first, found = other, row
+        return found
 
 
 def dynamic_limit(capacity: Capacity, backend_load: int, fullconn: int, slowstart_ratio: float = 1.0) -> int:

@@ -140,7 +140,7 @@ class BackendQueue(Generic[T]):
         """Take a place at once. False if there is none, or others wait for one."""
         if not self._capacities[server].maxconn and not self._capacities[server].minconn:
             return self.places.enter(server, 0)
-        if self._lines[server].length:
+        if self._lines[server].length or self.places.is_behind(server, 0):
             return False
         return self.places.enter(server, self.limit(server))
 
@@ -158,6 +158,7 @@ class BackendQueue(Generic[T]):
         order = _clipped(priority_class, CLASS_MAX), now + offset_s, self._arrivals
         ticket = Ticket(item, server, now, order, line.length)
         line.push(ticket)
+        self._announce(server)
         return ticket
 
     def leave(self, server: int) -> list[Ticket[T]]:
@@ -170,6 +171,7 @@ class BackendQueue(Generic[T]):
         if ticket.state is Waiting.WAITING:
             ticket.state = Waiting.LEFT
             self._line_of(ticket).left()
+            self._announce(ticket.queue_of)
             return []
         if ticket.state is Waiting.ADMITTED:
             ticket.state = Waiting.LEFT
@@ -177,15 +179,31 @@ class BackendQueue(Generic[T]):
             return self.leave(ticket.server)
         return []
 
-    def admit(self, server: int) -> list[Ticket[T]]:
-        """Give the free places of a server to those who wait: after `leave`, a raised limit, or when another worker gave one back."""
-        admitted = []
-        while (ticket := self._next(server)) is not None and self.places.enter(server, self.limit(server)):
+    def admit(self, server: int, *, in_any_order: bool = False) -> list[Ticket[T]]:
+        """Give the free places of a server to those who wait: after `leave`, a raised limit, or when another worker gave one back.
+
+        in_any_order: also before those who wait longer in other workers, who may be dead or stopped.
+        """
+        places = self.places
+        admitted: list[Ticket[T]] = []
+        while True:
+            limit = self.limit(server)
+            ticket = self._next(server)
+            if not in_any_order and places.is_behind(server, _key(ticket) if ticket is not None else 0):
+                if not limit or places.used(server) < limit:
+                    places.call_first(server)
+                return admitted
+            if ticket is None or not places.enter(server, limit):
+                return admitted
             ticket.state = Waiting.ADMITTED
             ticket.server = server
             self._line_of(ticket).left()
+            self._announce(ticket.queue_of)
             admitted.append(ticket)
-        return admitted
+
+    @property
+    def anybody_waits(self) -> bool:
+        return self._common.length > 0 or any(line.length for line in self._lines)
 
     # --- servers change ------------------------------------------------------------------------------------------------
 
@@ -199,6 +217,7 @@ class BackendQueue(Generic[T]):
         self._lines[server] = _Line()
         for ticket in moved:
             ticket.state = Waiting.LEFT
+        self._announce(server)
         return moved
 
     def server_up(self, server: int, slowstart_ratio: float = 1.0) -> list[Ticket[T]]:
@@ -246,8 +265,19 @@ class BackendQueue(Generic[T]):
             return own or common
         return own if own.order < common.order else common
 
+    def _announce(self, server: int | None) -> None:
+        """Tell the other workers who waits first here; None: for any server."""
+        for one in range(len(self._lines)) if server is None else (server,):
+            ticket = self._next(one)
+            self.places.announce(one, _key(ticket) if ticket is not None else 0)
+
     def _line_of(self, ticket: Ticket[T]) -> _Line[T]:
         return self._common if ticket.queue_of is None else self._lines[ticket.queue_of]
+
+
+def _key(ticket: Ticket[T]) -> int:
+    """Its order as one positive number that workers can compare."""
+    return ((ticket.order[0] + CLASS_MAX + 1) << 50) + int(ticket.order[1] * 1e6)
 
 
 def _clipped(value: int, most: int) -> int:

@@ -41,7 +41,7 @@ def test_fullconn_defaults_to_a_tenth_of_the_frontends(maxconns: list[int], full
 
 
 def test_places_are_counted() -> None:
-    places = LocalPlaces(1)
+    places = LocalPlaces([0])
     assert [places.enter(0, 2) for _ in range(3)] == [True, True, False]
     assert places.enter(0, 0)
     places.leave(0)
@@ -49,18 +49,39 @@ def test_places_are_counted() -> None:
     places.add()
     assert places.enter(1, 1)
     with pytest.raises(AssertionError):
-        LocalPlaces(1).leave(0)
+        LocalPlaces([0]).leave(0)
+
+
+def shared(cells: list[int], heads: list[int], me: int, called: list[int] | None = None) -> SharedPlaces:
+    return SharedPlaces([cells], [heads], me, lambda: None, (called if called is not None else []).append)
+
+
+def test_who_waits_longest_is_called_wherever_it_waits() -> None:
+    cells, heads, called = [0, 0, 0], [0, 0, 0], list[int]()
+    places = [shared(cells, heads, me, called) for me in range(3)]
+    assert not places[0].is_behind(0, 0)
+    places[0].call_first(0)
+    assert called == []
+    places[1].announce(0, 50)
+    places[2].announce(0, 40)
+    assert places[0].is_behind(0, 0) and places[0].is_behind(0, 60) and not places[0].is_behind(0, 30)
+    assert not places[2].is_behind(0, 40) and places[1].is_behind(0, 50)
+    places[0].call_first(0)
+    assert called == [2]
+    places[2].announce(0, 0)
+    places[0].call_first(0)
+    assert called == [2, 1]
 
 
 def test_shared_places_count_everybody() -> None:
-    cells = [[0], [0], [0]]
-    places = [SharedPlaces(cells[me], [cells[one] for one in range(3) if one != me], lambda: None) for me in range(3)]
+    cells, heads = [0, 0, 0], [0, 0, 0]
+    places = [shared(cells, heads, me) for me in range(3)]
     assert [places[number % 3].enter(0, 4) for number in range(6)] == [True] * 4 + [False] * 2
     assert places[0].used(0) == 4
     places[2].leave(0)
     assert places[1].enter(0, 4)
     assert places[1].enter(0, 0), "no limit"
-    assert cells == [[2], [3], [0]]
+    assert cells == [2, 3, 0]
     with pytest.raises(AssertionError):
         places[2].leave(0)
 
@@ -73,14 +94,14 @@ def _work(me: int, workers: int, limit: int, cells: memoryview[int], report: Pat
         with lock:
             pass
 
-    shared = SharedPlaces(cells[me : me + 1], [cells[one : one + 1] for one in range(workers) if one != me], fence)
+    places = SharedPlaces([cells], [[0] * workers], me, fence, lambda row: None)
     held = []
     deadline = time.monotonic() + 0.3
     while time.monotonic() < deadline:
-        if shared.enter(0, limit):
+        if places.enter(0, limit):
             begin = time.monotonic_ns()
             end = time.monotonic_ns()
-            shared.leave(0)
+            places.leave(0)
             held.append((begin, end))
     report.write_text("\n".join(f"{begin} {end}" for begin, end in held))
 

@@ -9,7 +9,7 @@ from worker.servers.queue import BackendQueue, Ticket, Waiting
 
 
 def _queue(*capacities: Capacity, fullconn: int = 0) -> BackendQueue[str]:
-    return BackendQueue(list(capacities), LocalPlaces(len(capacities)), fullconn)
+    return BackendQueue(list(capacities), LocalPlaces([0] * len(capacities)), fullconn)
 
 
 def _wait(
@@ -163,7 +163,7 @@ def test_limit_follows_the_load_of_the_backend() -> None:
 
 
 def test_server_added_at_run_time_takes_from_the_common_queue() -> None:
-    places = LocalPlaces(1)
+    places = LocalPlaces([0])
     queue: BackendQueue[str] = BackendQueue([Capacity(maxconn=1)], places)
     queue.enter(0)
     _wait(queue, "a")
@@ -191,7 +191,7 @@ def test_random_life_against_a_naive_model(seed: int) -> None:
     """Sorted lists instead of heaps; after each event the same requests are at the servers and waiting."""
     chance = random.Random(seed)
     capacities = [Capacity(maxconn=chance.randint(1, 4), maxqueue=chance.choice([0, 3])) for _ in range(3)]
-    queue: BackendQueue[int] = BackendQueue(capacities, LocalPlaces(3))
+    queue: BackendQueue[int] = BackendQueue(capacities, LocalPlaces([0] * 3))
     waiting: dict[int, tuple[tuple[int, float, int], int | None]] = {}
     tickets: dict[int, Ticket[int]] = {}
     at: dict[int, int] = {}
