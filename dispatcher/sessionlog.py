@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from common import model
 from common.acl import logformat
 from common.acl.absent import AbsentExchange, AbsentSession, AbsentTimers
-from common.acl.connection_errors import ConnectionFault, message
+from common.acl.connection_errors import ConnectionFault, message, proxy_fault
 from common.acl.environment import CompileEnvironment, Where
 from common.acl.facts_world import WorldFacts
 from common.errors import WireError
@@ -83,9 +83,7 @@ class SessionLog:
 def _fault_of(error: WireError | DeadlinePassed | OSError) -> ConnectionFault:
     if isinstance(error, DeadlinePassed):
         return ConnectionFault.PROXY_TIMEOUT
-    if isinstance(error, OSError) or error.slug == "proxy_header_missing":
-        return ConnectionFault.PROXY_CLOSED
-    return ConnectionFault.PROXY_TRUNCATED if error.slug == "proxy_header_truncated" else ConnectionFault.PROXY_NOT_A_HEADER
+    return ConnectionFault.PROXY_CLOSED if isinstance(error, OSError) else proxy_fault(error.slug)
 
 
 class _Timers(AbsentTimers):

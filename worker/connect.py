@@ -70,7 +70,8 @@ def lease_now(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConnect
         backend.in_use[server.position] += 1
     elif not backend.queue.enter(server.position):
         return None
-    exchange.queued_at = pump.now
+    if exchange.queued_at is None:
+        exchange.queued_at = pump.now
     connection = server.take_idle(exchange)
     if connection is None:
         exchange.has_place = True
@@ -88,7 +89,8 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
         if not exchange.has_place:
             await _take_place(exchange, backend, pump)
             exchange.step = Step.CONNECT
-            exchange.queued_at = pump.now
+            if exchange.queued_at is None:
+                exchange.queued_at = pump.now
             server = exchange.leased
             assert server is not None
             connection = server.take_idle(exchange)
@@ -202,6 +204,7 @@ async def _wait_in_queue(exchange: Exchange, backend: Backend, server: Server | 
             else:
                 await pump.park(deadline)
     except DeadlinePassed:
+        exchange.queued_at = pump.now
         backend.wake(queue.abandon(ticket))
         if pump.now >= exchange.give_up_at:
             raise ConnectFailed(b"sQ", 504, "deadline") from None
@@ -213,6 +216,7 @@ async def _wait_in_queue(exchange: Exchange, backend: Backend, server: Server | 
     except BaseException:
         backend.wake(queue.abandon(ticket))
         raise
+    exchange.queued_at = pump.now  # what a retry waits for after this is the time to connect
     return ticket
 
 

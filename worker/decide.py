@@ -145,10 +145,12 @@ async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:
         await _wait(exchange, verdict)
     elif isinstance(verdict, Drop):
         vanish(exchange.stream, verdict.ttl)
+        exchange.request_at = None  # for the log nothing was asked
         raise Cut(b"PR", 0, "dropped_by_rule")
     elif isinstance(verdict, Refuse):
         raise Cut(b"PR", verdict.status, "refused_by_rule")
     elif isinstance(verdict, Reject):
+        exchange.request_at = None
         raise Cut(b"PR", 0, "rejected_by_rule")
 
 

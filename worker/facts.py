@@ -48,7 +48,7 @@ class Timers:
     @property
     def idle(self) -> float | None:
         x = self._x
-        return None if x.first_byte_at is None else x.first_byte_at - x.started_at
+        return 0.0 if x.first_byte_at is None else x.first_byte_at - x.started_at
 
     @property
     def request(self) -> float | None:
@@ -414,7 +414,7 @@ class ExchangeFacts:
     @property
     def unique_id(self) -> bytes:
         if self._unique_id is None:
-            make = self.frontend.make_unique_id
+            make = self.frontend.make_unique_id if self.head is not None or not self.frontend.is_http else None
             self._unique_id = make(self) if make is not None else b""
         return self._unique_id
 

@@ -13,7 +13,7 @@ from common.net.pump import DeadlinePassed, Ended
 from common.observe.fields import BIN, BOUT, H1_SPLICED_BYTES_IN, H1_SPLICED_BYTES_OUT, REQ_TOT, RESPONSE_OF_STATUS, STOT
 from worker import decide
 from worker.cut import Cut
-from worker.http.answers import CLOSING, Answer
+from worker.http.answers import CLOSING, Answer, built_in
 from worker.http.framing import NO_BODY, BodyKind
 from worker.http.head import Request
 from worker.statistics import send_pieces
@@ -118,6 +118,7 @@ def log_unread(exchange: Exchange, termination: bytes, status: int, sent: int) -
     """A client that closed before it asked for anything: only logged."""
     exchange.termination = termination
     exchange.status = status
+    exchange.response_head = built_in(status).response()
     exchange.bytes_out = sent
     exchange.frontend.count_unread(exchange)
     account_end(exchange)

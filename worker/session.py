@@ -9,6 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from common import model
+from common.acl.connection_errors import ConnectionFault, message, proxy_fault
 from common.acl.facts_tls import TlsFacts
 from common.acl.facts_world import StickEntry
 from common.acl.types import Variables
@@ -173,28 +174,29 @@ class Session:
                     self.phase = "handshake"
                     await self._handshake(deadline)
             except WireError as error:
-                return self._refuse("Received something which does not look like a PROXY protocol header", error.slug)
+                return self._refuse(proxy_fault(error.slug), error.slug)
             except TlsError as error:
-                return self._refuse(_TLS_MESSAGES.get(error.slug, "SSL handshake failure"), f"{error.slug} ({error.detail})")
+                return self._refuse(_TLS_FAULTS.get(error.slug, ConnectionFault.TLS_HANDSHAKE), error.slug)
             except DeadlinePassed:
-                in_tls = self.phase == "handshake"
-                return self._refuse(
-                    "Timeout during SSL handshake" if in_tls else "Connection closed while waiting for PROXY protocol header",
-                    "handshake_timeout" if in_tls else "proxy_header_timeout",
-                )
-            except OSError as error:
-                return self._refuse("Connection error during handshake", error.strerror or "connection_lost")
+                if self.phase == "handshake":
+                    return self._refuse(ConnectionFault.TLS_TIMEOUT, "handshake_timeout")
+                return self._refuse(ConnectionFault.PROXY_TIMEOUT, "proxy_header_timeout")
+            except OSError:
+                if self.phase == "handshake":
+                    return self._refuse(ConnectionFault.TLS_ERROR, "tls_closed_in_handshake")
+                return self._refuse(ConnectionFault.PROXY_CLOSED, "proxy_header_missing")
             self.opened_at = self.world.pump.now
         return not rules.tcp_session or decide.admit(self, rules.tcp_session)
 
-    def _refuse(self, message: str, reason: str) -> bool:
+    def _refuse(self, fault: ConnectionFault, reason: str) -> bool:
         """Log a connection that ends before it asked for anything. Raises Withdrawn."""
         if self.seat is not None:
             self.seat.claim()
         exchange = Exchange(self, None, self.accepted_at)
         exchange.slug = reason
         self.proxy.count_reason(reason)
-        self.proxy.log.refusal(self, exchange, message)
+        self.fc_err = fault
+        self.proxy.log.refusal(exchange, message(fault))
         return False
 
     async def _read_proxy_header(self, deadline: float) -> None:
@@ -245,6 +247,8 @@ class Session:
                             seat.claim()
                         await self._answer_unread(exchange_start, b"", 408, b"cR", "request_timeout")
                     return None
+                except OSError:
+                    received = b""  # reset: for the log the same as closed
                 if not received:
                     if not self.requests and not frontend.dont_log_null:
                         log_unread(Exchange(self, None, exchange_start), b"CR", 400, 0)
@@ -260,6 +264,8 @@ class Session:
                 return await self._answer_unread(exchange_start, buffered, error.status, b"PR", error.slug)
             except DeadlinePassed:
                 return await self._answer_unread(exchange_start, buffered, 408, b"cR", "request_timeout")
+            except OSError:
+                return log_unread(Exchange(self, None, exchange_start), b"CR", 400, 0)
             if found is None:
                 return await self._answer_unread(exchange_start, buffered, 400, b"CR", "client_closed_in_head")
             request, end = found
@@ -347,10 +353,10 @@ class Session:
         return False
 
 
-_TLS_MESSAGES = {
-    "tls_closed_in_handshake": "Connection closed during SSL handshake",
-    "tls_no_client_certificate": "SSL client certificate missing",
-    "tls_certificate_verify_failed": "SSL client certificate not trusted",
+_TLS_FAULTS = {
+    "tls_closed_in_handshake": ConnectionFault.TLS_CLOSED,
+    "tls_no_client_certificate": ConnectionFault.TLS_HANDSHAKE,
+    "tls_certificate_verify_failed": ConnectionFault.TLS_CLIENT_CERTIFICATE,
 }
 
 _TCP_INFO_FIELDS = {  # offset in struct tcp_info (linux/tcp.h), all unsigned 32 bits

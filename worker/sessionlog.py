@@ -28,7 +28,6 @@ from common.observe.log_line import LEVELS
 if TYPE_CHECKING:
     from worker.exchange import Exchange
     from worker.facts import ExchangeFacts
-    from worker.session import Session
 
 # What asks for the addresses of the server's connection, which is given back before the line is written.
 _SERVER_SIDE = re.compile(r"%(?:\{[^}]*\})?(?:bi|bp|si|sp)\b|bc_(?:src|dst)")
@@ -38,7 +37,8 @@ Build = Callable[[Facts], bytes]
 
 
 class SessionLog:
-    """wanted: somebody listens. early: `option logasap`. asks_server_side: the format has the server connection's addresses."""
+    """wanted: somebody listens. early: `option logasap`. at_connect: no format is set, and a line tells of the connection alone.
+    asks_server_side: the format has the server connection's addresses."""
 
     __slots__ = (
         "_error_format",
@@ -46,7 +46,9 @@ class SessionLog:
         "_lines",
         "_logger",
         "_proxy",
+        "_unread_format",
         "asks_server_side",
+        "at_connect",
         "early",
         "only_errors",
         "separate_errors",
@@ -70,6 +72,8 @@ class SessionLog:
         self.asks_server_side = self.wanted and text is not None and _SERVER_SIDE.search(text) is not None
         error_text = proxy.error_log_format
         self._error_format: Build = error_line if error_text is None else compile_log_format(error_text, environment).build
+        self._unread_format = self._format if error_text is None else self._error_format  # of what was no request
+        self.at_connect = self.wanted and text is None
 
     def exchange(self, exchange: Exchange) -> None:
         """The line of an exchange (or of a mode-tcp connection) that has ended."""
@@ -77,26 +81,30 @@ class SessionLog:
         is_error = exchange.termination[:1] != b"-" or exchange.retries > 0 or (status is not None and status >= 500)
         if self.only_errors and not is_error:
             return
+        unread = exchange.head is None and exchange.frontend.is_http
+        if unread and self.at_connect:
+            return
         if self.skips_null and exchange.head is None and _said_nothing(exchange):
             return
-        self._lines += 1
         exchange.log_counter = self._lines
+        self._lines += 1
         level = _ERR if self.separate_errors and is_error else _INFO
         if exchange.log_level is not None:
             if exchange.log_level < 0:
                 return  # `http-request set-log-level silent`
             level = exchange.log_level
-        self._logger.log(level, self._format(exchange))
+        build = self._unread_format if unread else self._format
+        self._logger.log(level, build(exchange))
 
     def now(self, exchange: ExchangeFacts) -> None:
         """`do-log`: a line about an exchange that goes on."""
         if self.wanted:
             self._logger.log(_INFO, self._format(exchange))
 
-    def refusal(self, session: Session, exchange: Exchange, message: str) -> None:
+    def refusal(self, exchange: Exchange, message: bytes) -> None:
         """The line of a connection that ended before it asked for anything. HAProxy manual 8.2.5."""
         if self.wanted:
-            exchange.error_message = message.encode()
+            exchange.error_message = message
             self._logger.log(_ERR if self.separate_errors else _INFO, self._error_format(exchange))
 
 

@@ -40,6 +40,9 @@ async def serve(session: Session) -> bytes | None:
                 return exchange.client_buffer
             if exchange.retries_max is None:
                 exchange.retries_max = backend.retries
+            if session.proxy.log.at_connect:
+                session.proxy.log.exchange(exchange)
+                exchange.logged_early = True
             exchange.waiting_since = session.world.pump.now
             exchange.step = Step.CONNECT
             pump = session.world.pump

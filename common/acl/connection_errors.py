@@ -109,6 +109,13 @@ assert len(_MESSAGES) == len(ConnectionFault)
 _ENCODED = tuple(sentence.encode() for sentence in _MESSAGES)
 
 
+def proxy_fault(slug: str) -> ConnectionFault:
+    """What was wrong with a PROXY header, by the codec's slug."""
+    if slug == "proxy_header_missing":
+        return ConnectionFault.PROXY_CLOSED
+    return ConnectionFault.PROXY_TRUNCATED if slug == "proxy_header_truncated" else ConnectionFault.PROXY_NOT_A_HEADER
+
+
 def message(number: int) -> bytes:
     """The sentence of a fault; an unknown number says so."""
     return _ENCODED[number] if 0 <= number < len(_ENCODED) else b"Unknown error %d" % number

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common import model
 from common.acl.connection_errors import message
 from common.acl.environment import CompileEnvironment, Needs
-from common.acl.facts import Facts
+from common.acl.facts import Facts, SessionFacts
 from common.acl.table import FetchTable, Getter
 from common.acl.types import SampleType
 from common.errors import ExpressionError
@@ -245,13 +244,15 @@ def bc_reused(facts: Facts) -> bool:
 
 @TABLE.plain("so_id", SampleType.INT, Needs.LISTENER, _LAYER4, "The listening socket's id.")
 def so_id(facts: Facts) -> int | None:
-    bind = facts.session.bind
-    return None if bind is None else bind_id(bind)
+    return bind_id(facts.session) or None
 
 
-def bind_id(bind: model.Bind) -> int:
-    """The `id` keyword, or one counted from 1."""
-    return int(bind.label) if bind.label.isdigit() else bind.id + 1
+def bind_id(session: SessionFacts) -> int:
+    """The `id` keyword, or its place among the binds of its proxy, counted from 1; 0 where nobody listens."""
+    bind, proxy = session.bind, session.frontend
+    if bind is None or bind.label.isdigit():
+        return 0 if bind is None else int(bind.label)
+    return next((place for place, one in enumerate(proxy.binds if proxy is not None else (), 1) if one.id == bind.id), bind.id + 1)
 
 
 @TABLE.plain("so_name", SampleType.STR, Needs.LISTENER, _LAYER4, "The listening socket's name.")

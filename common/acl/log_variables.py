@@ -108,8 +108,7 @@ def _frontend_port(facts: Facts) -> int:
 
 
 def _listener_id(facts: Facts) -> int:
-    bind = facts.session.bind
-    return 0 if bind is None else bind_id(bind)
+    return bind_id(facts.session)
 
 
 def _request_line(facts: Facts) -> bytes:
@@ -152,6 +151,8 @@ def _status(facts: Facts) -> int:
     if response is not None:
         return response.status
     frontend = facts.session.frontend
+    if facts.error_message:
+        return 0  # the connection did not come to a request
     return -1 if frontend is not None and frontend.mode == "http" else 0
 
 

@@ -134,7 +134,7 @@ def error_line(facts: Facts) -> bytes:
     """The line for a connection that failed before it became an exchange (manual 8.2.5), when no error-log-format is set."""
     session = facts.session
     frontend = session.frontend.name if session.frontend is not None else ""
-    listener = "" if session.bind is None else session.bind.name or str(bind_id(session.bind))
+    listener = "" if session.bind is None else session.bind.name or str(bind_id(session))
     return b"%b:%d [%b] %b/%b: %b" % (
         format_address(session.src) or b"unix",
         session.src_port,

@@ -6,7 +6,8 @@ from common.acl.environment import Where
 from common.acl.expressions import compile_expression
 from common.acl.fetches_connection import bind_id, parse_tlv_id
 from common.errors import ExpressionError
-from tests.common.acl.fakes import FakeExchange, bind, environment, facts, sample, samples
+from common.model import Place, Proxy
+from tests.common.acl.fakes import FakeExchange, FakeSession, bind, environment, facts, sample, samples
 
 V4, OTHER, REAL = b"\x0a\0\0\1", b"\x0a\0\0\2", b"\x0a\0\0\3"
 
@@ -139,5 +140,12 @@ def test_tlv_numbers() -> None:
 
 
 def test_ids_of_listeners() -> None:
-    assert bind_id(bind(id=0)) == 1
-    assert bind_id(bind(id=0, label="30")) == 30
+    """By `id`, or by the place in the proxy."""
+    session = FakeSession()
+    assert bind_id(session) == 0
+    first, second = bind(id=7), bind(id=8)
+    session.frontend = Proxy(Place(), "fe", True, False, binds=[first, second])
+    session.bind = second
+    assert bind_id(session) == 2
+    session.bind = bind(id=9, label="30")
+    assert bind_id(session) == 30
