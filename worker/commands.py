@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from common.process.commands import Commands
+from common.acl import list_commands
+from common.process.commands import Asked, Commands
 from worker.world import World
 
 COMMANDS: Final[Commands[World]] = Commands()
+
+
+@COMMANDS.answers(*list_commands.NAMES)
+def lists(asked: Asked[World]) -> str:
+    """Maps and ACLs."""
+    return list_commands.answer(asked.world.maps, asked.words, asked.payload)

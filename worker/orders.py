@@ -18,12 +18,14 @@ from common.process.control_channel import ControlChannel
 from common.process.messages import Message
 
 ANSWER_WAIT_S: Final = 5.0
+LINES_AT_ONCE: Final = 500
+LINES_TOLD_MAX: Final = 65536
 
 
 class Orders:
     """One per worker. Without a master (`run` never called) every order fails."""
 
-    __slots__ = ("_answers", "_ids", "_news", "_outbox", "_pump", "_waiting", "is_heard")
+    __slots__ = ("_answers", "_ids", "_news", "_outbox", "_pump", "_told", "_waiting", "is_heard")
 
     def __init__(self, pump: Pump) -> None:
         self.is_heard = False
@@ -32,6 +34,7 @@ class Orders:
         self._outbox: deque[Message] = deque()
         self._waiting: dict[int, Strand] = {}
         self._answers: dict[int, list[bool]] = {}
+        self._told: deque[str] = deque(maxlen=LINES_TOLD_MAX)
         self._news = trio.Event()
 
     async def give(self, lines: Sequence[str]) -> list[bool]:
@@ -51,6 +54,12 @@ class Orders:
             del self._waiting[number]
         return self._answers.pop(number, [])
 
+    def tell(self, line: str) -> None:
+        """For rules: one line, and no answer is waited for. While the master does not listen the oldest go."""
+        if self.is_heard:
+            self._told.append(line)
+            self._news.set()
+
     def answered(self, message: Message) -> None:
         """The master's answer."""
         strand = self._waiting.get(message["id"])
@@ -64,7 +73,10 @@ class Orders:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            while self._outbox:
+            while self._told or self._outbox:
+                if self._told:
+                    lines = [self._told.popleft() for _ in range(min(len(self._told), LINES_AT_ONCE))]
+                    self._outbox.append({"op": "orders", "id": 0, "lines": lines})
                 if not await control.send(self._outbox.popleft()):
                     self.is_heard = False
                     return

@@ -97,6 +97,7 @@ class World:
         self.bind_contexts: dict[int, BindTls] = {}
         self._build()
         self.orders = Orders(self.pump)
+        self.maps.tell = self.orders.tell
         shows_page = any(front.rules.page for front in self.frontends.values()) or any(back.rules.page for back in self.backends.values())
         self.history = History() if shows_page else None
         self.standing = Standing(self)

@@ -23,7 +23,7 @@ from common import model
 from common.acl.acl_keywords import ACL_KEYWORDS, PREDEFINED
 from common.acl.arguments import Call, parse_calls
 from common.acl.casts import Cast, same, text_of
-from common.acl.environment import CompileEnvironment
+from common.acl.environment import CompileEnvironment, Where
 from common.acl.expressions import Expression, compile_calls, find_fetch, unavailable
 from common.acl.facts import Facts
 from common.acl.indexes import Entry, FoundIndex, Index
@@ -171,10 +171,33 @@ def acls_by_name(acls: Iterable[model.Acl]) -> dict[str, list[model.Acl]]:
     return result
 
 
+def compile_acls(environment: CompileEnvironment) -> None:
+    """The environment's `acl` lines in their order, used or not, so that operators find the lists of all of them, numbered as they
+    stand. What does not compile is told where it is used."""
+    lines = sorted((line for lines in environment.acls.values() for line in lines), key=lambda line: (line.place.file, line.place.line))
+    request = environment.at(Where.REQUEST if environment.http else Where.REQUEST_CONTENT)
+    response = environment.at(Where.RESPONSE if environment.http else Where.RESPONSE_CONTENT)
+    for line in lines:
+        try:
+            fetch = find_fetch(_fetch_name(parse_calls(line.words[0])[0][0].name))
+            at = request if request.offers(fetch.needs) else response
+            environment.criteria[id(line), at.where] = compile_criterion(line.words, at, line.place, owner=str(id(line)))
+        except (ExpressionError, IndexError):
+            continue
+
+
+def _fetch_name(name: str) -> str:
+    keyword = ACL_KEYWORDS.get(name)
+    return name if keyword is None else keyword.fetch
+
+
 def compile_criterion(
-    words: Sequence[str], environment: CompileEnvironment, place: model.Place | None = None, offset: int = 0
+    words: Sequence[str], environment: CompileEnvironment, place: model.Place | None = None, offset: int = 0, *, owner: str = ""
 ) -> Criterion:
-    """`criterion [flags] [operator] values…`. Raises ExpressionError with the index of the word at fault."""
+    """`criterion [flags] [operator] values…`. Raises ExpressionError with the index of the word at fault.
+
+    owner: of the pattern lists, for who compiles one line several times (common/acl/patterns.py).
+    """
     if not words:
         raise ExpressionError("a sample fetch is missing here", offset)
     try:
@@ -185,13 +208,15 @@ def compile_criterion(
     except ExpressionError as error:
         raise ExpressionError(str(error), offset, error.hint) from None
     text = " ".join(words)
-    patterns = parse_patterns(words[1:], expression.type, implied, versions, environment, _description(words[0], place), offset + 1)
+    about = _description(calls[0].name, place)
+    patterns = parse_patterns(words[1:], expression.type, implied, versions, environment, about, offset + 1, owner)
     convert = caster(patterns.method, expression.type)
     if convert is None:
         raise ExpressionError(
             f'matching method "{patterns.method.value}" cannot be applied to a sample of type {expression.type.value}', offset
         )
-    if not patterns.count and not patterns.explicit_end and patterns.method not in WITHOUT_PATTERNS and not patterns.lists:
+    from_files = any(one.name for one in patterns.lists)
+    if not patterns.count and not patterns.explicit_end and patterns.method not in WITHOUT_PATTERNS and not from_files:
         environment.warn(
             f'"{text}" has no pattern to match against, so it never matches; add "--" if that is meant, '
             'use "-m found" to test for existence, or "-m bool" to take a number as a boolean'
@@ -293,7 +318,7 @@ def _named(name: str, negated: bool, acls: Acls, environment: CompileEnvironment
         cached = environment.criteria.get((id(line), environment.where))
         if cached is None:
             try:
-                cached = compile_criterion(line.words, environment, line.place)
+                cached = compile_criterion(line.words, environment, line.place, owner=str(id(line)))
             except ExpressionError as error:
                 raise ExpressionError(f'ACL "{name}" ({line.place.file}:{line.place.line}): {error}', position, error.hint) from None
             environment.criteria[id(line), environment.where] = cached

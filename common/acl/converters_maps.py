@@ -85,9 +85,10 @@ def _add_map(name: str, method: Method, output: str) -> None:
 
 def _index(environment: CompileEnvironment, path: str, method: Method, name: str, read: Callable[[bytes], Any]) -> Any:
     place = environment.place
-    where = f" file '{place.file}' line {place.line}" if place is not None else ""
-    found = environment.maps.file(path, True, environment.read_file, f"map '{name}'{where}")
-    return found.shared(method.value, lambda: new_index(method), read if read is not _read_text else None)
+    user = f"map at file '{place.file}' line {place.line}" if place is not None else f"map '{name}'"
+    found = environment.maps.file(path, True, environment.read_file, user)
+    title = "regm" if name == "map_regm" else method.value
+    return found.shared(title, lambda: new_index(method), read if read is not _read_text else None)
 
 
 def _add_key_map(method: Method) -> None:

@@ -24,12 +24,14 @@ LINE_LENGTH_MAX = 65536  # of a pattern or map file; longer is a mistake
 
 
 @dataclass(frozen=True, slots=True)
-class _Use:
-    """One attached index. fold: the -i of that use. accepts: raises ExpressionError for a value that its map type does not take."""
+class Use:
+    """One attached index. fold: the -i of that use. accepts: reads a value as its map's type does, raises ExpressionError. title: how
+    it matches."""
 
     index: Index
     fold: bool
     accepts: Callable[[bytes], object] | None
+    title: str = ""
 
 
 class PatternList:
@@ -40,13 +42,13 @@ class PatternList:
         "_next_order",
         "_pending",
         "_shared",
-        "_uses",
         "description",
         "entries",
         "generation",
         "id",
         "is_map",
         "name",
+        "uses",
     )
 
     def __init__(self, id: int, name: str, is_map: bool, description: str = "") -> None:
@@ -59,28 +61,29 @@ class PatternList:
         self._next_order = 1
         self._next_generation = 1
         self._pending: dict[int, list[Entry]] = {}
-        self._uses: list[_Use] = []
+        self.uses: list[Use] = []
         self._shared: dict[str, Index] = {}
 
-    def attach(self, index: Index, fold: bool = False, accepts: Callable[[bytes], object] | None = None) -> None:
+    def attach(self, index: Index, fold: bool = False, accepts: Callable[[bytes], object] | None = None, title: str = "") -> None:
         """Lets an index see all entries, now and later. Raises ExpressionError, attaching nothing, if an entry does not suit it."""
-        use = _Use(index, fold, accepts)
+        use = Use(index, fold, accepts, title)
         for entry in self.entries.values():
             try:
                 self._check_value(use, entry.key, entry.value)
                 index.add(entry, fold)
             except ExpressionError as error:
                 raise ExpressionError(f'file "{self.name}": {error}' if self.name else str(error), hint=error.hint) from None
-        self._uses.append(use)
+        self.uses.append(use)
 
     def shared(self, key: str, make: Callable[[], Index], accepts: Callable[[bytes], object] | None = None) -> Index:
         """The index of that kind, made and attached on first use: a file used twice in the same way is indexed once."""
+        title = key
         if accepts is not None:
             key += f" {accepts.__name__}"
         index = self._shared.get(key)
         if index is None:
             index = make()
-            self.attach(index, False, accepts)
+            self.attach(index, False, accepts, title)
             self._shared[key] = index
         return index
 
@@ -89,7 +92,7 @@ class PatternList:
         that was not prepared."""
         entry = Entry(self._next_order, key, value, self.generation if generation is None else generation)
         if generation is not None and generation != self.generation:
-            for use in self._uses:
+            for use in self.uses:
                 self._check(use, entry)
             self._pending[generation].append(entry)
         else:
@@ -100,7 +103,7 @@ class PatternList:
 
     def delete(self, entry: Entry) -> None:
         if self.entries.pop(entry.order, None) is not None:
-            for use in self._uses:
+            for use in self.uses:
                 use.index.remove(entry, use.fold)
         else:
             for pending in self._pending.values():
@@ -109,7 +112,7 @@ class PatternList:
 
     def set(self, entry: Entry, value: bytes) -> None:
         """Changes a map entry's value. Raises ExpressionError if a use does not take it."""
-        for use in self._uses:
+        for use in self.uses:
             self._check_value(use, entry.key, value)
         entry.value = value
 
@@ -119,6 +122,48 @@ class PatternList:
             return
         for entry in list(self.entries.values()):
             self.delete(entry)
+
+    def clear_at(self, generation: int | None) -> None:
+        """The same; a generation that there is not holds nothing."""
+        if generation is None or generation == self.generation or generation in self._pending:
+            self.clear(generation)
+
+    def add_at(self, key: bytes, value: bytes | None, generation: int | None) -> None:
+        """As add; what goes into a generation that is gone by now is never seen."""
+        if generation is None or generation == self.generation or generation in self._pending:
+            self.add(key, value, generation)
+
+    def put(self, key: bytes, value: bytes | None) -> bool:
+        """Each key once: one that is there gets the new value. None: the key goes. False: that changes nothing.
+
+        By key alone: "#3" is no reference here. A key or value that a use cannot take changes nothing.
+        """
+        found = [entry for entry in self.entries.values() if entry.key == key]
+        if value is None:
+            for entry in found:
+                self.delete(entry)
+            return bool(found)
+        try:
+            if not found:
+                self.add(key, value if self.is_map else None)
+                return True
+            if not self.is_map or all(entry.value == value for entry in found):
+                return False
+            for entry in found:
+                self.set(entry, value)
+        except ExpressionError:
+            return False
+        return True
+
+    @property
+    def last_generation(self) -> int:
+        """Of those that were prepared, committed or not."""
+        return self._next_generation - 1
+
+    def entries_at(self, generation: int | None) -> list[Entry]:
+        """The entries of a version, none for one that there is not."""
+        known = generation is None or generation == self.generation or generation in self._pending
+        return self.entries_of(generation) if known else []
 
     def prepare(self) -> int:
         """Opens a future generation and returns its number."""
@@ -163,18 +208,18 @@ class PatternList:
 
     def lookup(self, value: bytes) -> Iterator[tuple[Index, Entry | None]]:
         """What each use would find for a sample given as text: `get map`."""
-        for use in self._uses:
+        for use in self.uses:
             yield use.index, use.index.find(value)
 
     @property
     def indexes(self) -> tuple[Index, ...]:
-        return tuple(use.index for use in self._uses)
+        return tuple(use.index for use in self.uses)
 
     def _enter(self, entry: Entry) -> None:
         """Adds to all indexes or, when one refuses, to none."""
-        done: list[_Use] = []
+        done: list[Use] = []
         try:
-            for use in self._uses:
+            for use in self.uses:
                 self._check_value(use, entry.key, entry.value)
                 use.index.add(entry, use.fold)
                 done.append(use)
@@ -183,13 +228,13 @@ class PatternList:
                 use.index.remove(entry, use.fold)
             raise
 
-    def _check(self, use: _Use, entry: Entry) -> None:
+    def _check(self, use: Use, entry: Entry) -> None:
         self._check_value(use, entry.key, entry.value)
         use.index.add(entry, use.fold)
         use.index.remove(entry, use.fold)
 
     @staticmethod
-    def _check_value(use: _Use, key: bytes, value: bytes | None) -> None:
+    def _check_value(use: Use, key: bytes, value: bytes | None) -> None:
         if use.accepts is not None:
             try:
                 use.accepts(value or b"")
@@ -200,12 +245,14 @@ class PatternList:
 class MapStore:
     """All pattern lists of one process, by id."""
 
-    __slots__ = ("_by_name", "_forced", "lists")
+    __slots__ = ("_by_name", "_forced", "_owned", "lists", "tell")
 
     def __init__(self) -> None:
         self.lists: list[PatternList] = []
+        self.tell: Callable[[str], None] | None = None  # where a change that a rule makes is told, as a command
         self._by_name: dict[str, PatternList] = {}
         self._forced: dict[int, PatternList] = {}
+        self._owned: dict[str, PatternList] = {}
 
     def file(self, name: str, is_map: bool, read_file: Callable[[str], bytes], description: str = "") -> PatternList:
         """The list of a file, read on first use. Raises ExpressionError (unreadable, or used both as map and as ACL before).
@@ -217,24 +264,30 @@ class MapStore:
             if known.is_map is not is_map:
                 kinds = ("two-column map", "one-column list") if known.is_map else ("one-column list", "two-column map")
                 raise ExpressionError(f'file "{name}" is already used as a {kinds[0]}: it cannot also be a {kinds[1]}')
-            if description:
-                known.description += ", " + description
+            if description and description not in known.description:
+                known.description += ", by " + description
             return known
-        created = self._new(name, is_map, description)
+        created = self._new(name, is_map, f"pattern loaded from file '{name}' used by {description}")
         for key, value in parse_lines(_contents(name, read_file), is_map, name):
             created.add(key, value)
         self._by_name[name] = created
         return created
 
-    def inline(self, description: str, forced_id: int | None = None) -> PatternList:
-        """A new list for the patterns that stand in one ACL. forced_id: -u."""
+    def inline(self, description: str, forced_id: int | None = None, owner: str = "") -> tuple[PatternList, bool]:
+        """(list for the patterns that stand in one ACL, whether it is new). forced_id: -u. owner: who has one list, however often
+        he asks; "" is nobody."""
+        known = self._owned.get(owner)
+        if known is not None:
+            return known, False
         created = self._new("", False, description)
         if forced_id is not None:
             if forced_id in self._forced or any(other.id == forced_id for other in self.lists if other is not created):
                 raise ExpressionError(f"ACL id {forced_id} (-u) is already in use")
             created.id = forced_id
             self._forced[forced_id] = created
-        return created
+        if owner:
+            self._owned[owner] = created
+        return created, True
 
     def find(self, reference: str, is_map: bool) -> PatternList | None:
         """By "#id", or by file name."""

@@ -141,19 +141,21 @@ def parse_patterns(
     environment: CompileEnvironment,
     description: str,
     offset: int = 0,
+    owner: str = "",
 ) -> Patterns:
     """Reads `[flags] [operator] values…`.
 
     kind: the sample's type. implied: the method of an ACL keyword such as path_beg. versions: numbers are major.minor (req.ssl_ver).
     description: what the operator socket says of the list. offset: index of words[0] among the caller's words, for error places.
+    owner: who compiles the same words several times, for different moments, and has one list for all of them; "" for nobody.
     """
-    return _PatternParser(words, kind, implied, versions, environment, description, offset).parse()
+    return _PatternParser(words, kind, implied, versions, environment, description, offset, owner).parse()
 
 
 class _PatternParser:
     __slots__ = (
         "chosen", "description", "environment", "fold", "forced_id", "implied", "index", "inline", "is_map", "kind",
-        "lists", "method", "offset", "operator", "position", "versions", "words",
+        "lists", "method", "offset", "operator", "owner", "position", "versions", "words",
     )  # fmt: skip
 
     def __init__(
@@ -165,7 +167,9 @@ class _PatternParser:
         environment: CompileEnvironment,
         description: str,
         offset: int,
+        owner: str,
     ) -> None:
+        self.owner = owner
         self.words = words
         self.kind = kind
         self.implied = implied
@@ -181,7 +185,7 @@ class _PatternParser:
         self.forced_id: int | None = None
         self.operator = "eq"
         self.index: Index | None = None
-        self.inline: dict[tuple[bool, str], PatternList] = {}  # one list of words per -i and operator
+        self.inline: dict[tuple[bool, str], tuple[PatternList, bool]] = {}  # one list of words per -i and operator
         self.lists: list[PatternList] = []
 
     def parse(self) -> Patterns:
@@ -205,6 +209,8 @@ class _PatternParser:
                 raise ExpressionError(str(error), self.offset + min(self.position, len(self.words) - 1), error.hint) from None
         index = self._index()
         assert self.method is not None
+        if not self.inline:
+            self._inline()  # an operator may add patterns to it
         count = values + sum(len(found.entries) for found in self.lists if found.name)
         return Patterns(self.method, index, tuple(self.lists), count, explicit_end)
 
@@ -263,21 +269,39 @@ class _PatternParser:
         return self.index
 
     def _file(self, name: str) -> None:
-        found = self.environment.maps.file(name, self.is_map, self.environment.read_file, self.description)
-        found.attach(self._index(), self.fold)
+        place = self.description.partition(" file ")[2]
+        user = f"acl at file {place}" if place else self.description
+        found = self.environment.maps.file(name, self.is_map, self.environment.read_file, user)
+        index = self._index()
+        assert self.method is not None
+        found.attach(index, self.fold, None, self.method.value)
         self.lists.append(found)
 
     def _value(self, word: str) -> None:
-        index = self._index()
+        found, is_new = self._inline()
+        if is_new:
+            found.add(encode(word))
+
+    def _inline(self) -> tuple[PatternList, bool]:
+        """The list of the words with this -i and operator, and whether this is the first time that it is compiled.
+
+        A named ACL is compiled once for each moment at which it is used, and has one list for all of them: what operators change in
+        it must count everywhere.
+        """
         key = (self.fold, self.operator)
-        found = self.inline.get(key)
-        if found is None:
-            found = self.environment.maps.inline(self.description, self.forced_id)
-            self.forced_id = None
-            found.attach(index if self.operator == "eq" else _OperatorIndex(index, self.operator, self.versions), self.fold)
-            self.inline[key] = found
-            self.lists.append(found)
-        found.add(encode(word))
+        known = self.inline.get(key)
+        if known is not None:
+            return known
+        index = self._index()
+        assert self.method is not None
+        owner = f"{self.owner} {key}" if self.owner else ""
+        found, is_new = self.environment.maps.inline(self.description, self.forced_id, owner)
+        self.forced_id = None
+        operated = index if self.operator == "eq" else _OperatorIndex(index, self.operator, self.versions)
+        found.attach(operated, self.fold, None, self.method.value)
+        self.inline[key] = found, is_new
+        self.lists.append(found)
+        return found, is_new
 
 
 class _OperatorIndex(Index):

@@ -1,6 +1,7 @@
 """Orders that come from workers: what an operator asked for on a statistics page.
 
-A worker talks to strangers, so it is believed only what the page can ask for: changes of servers, by these commands and no other.
+A worker talks to strangers, so it is believed only what the page can ask for, changes of servers, and what rules change in lists that
+all workers have: these commands and no other.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from common.observe.states import CHECK_CONFIGURED, S_AGENT_STATE, S_CHECK_STATE
 ORDERS_MAX: Final = 1000
 ALLOWED: Final = frozenset((
     "set server", "enable server", "disable server", "enable health", "disable health", "enable agent", "disable agent",
-    "shutdown sessions server",
+    "shutdown sessions server", "share acl", "share map",
 ))  # fmt: skip
 _CHECKS: Final = {"health": S_CHECK_STATE, "agent": S_AGENT_STATE}
 _CHANGES: Final = ("state", "health", "agent")  # of `set server`

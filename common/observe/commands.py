@@ -146,6 +146,8 @@ COMMANDS: Final = (
     _info("set timeout cli <delay>", "change how long this session may be silent", _SESSION, words="set timeout"),
     _info("set var <name> <expression>", "set a variable of the process", _ADMIN, _WORKERS, experimental=True, lasting=True, target=3),
     _info("set weight <bk>/<srv> <weight>", "change the weight of a server (also: set server)", _ADMIN),
+    _info("share acl <file> <key> <value>", "what a rule has changed", _ADMIN, _WORKERS, lasting=True, target=4, hidden=True),
+    _info("share map <file> <key> <value>", "what a rule has changed", _ADMIN, _WORKERS, lasting=True, target=4, hidden=True),
     _info("show acl [[@<ver>] <acl>]", "list the acls or the patterns of one", _WORKERS),
     _info("show activity", "show what the processes are doing", _WORKERS, Merge.NUMBERS),
     _info("show backend", "list the backends"),
@@ -232,7 +234,8 @@ def near(words: tuple[str, ...]) -> list[CommandInfo]:
 def completions(words: tuple[str, ...]) -> list[str]:
     """Next words of commands that begin with all words but the last, which may be unfinished: for a client's Tab key."""
     *done, last = words or ("",)
-    following = {info.words[len(done)] for info in COMMANDS if info.words[: len(done)] == tuple(done) and len(info.words) > len(done)}
+    known = [info.words for info in COMMANDS if not info.hidden]
+    following = {words[len(done)] for words in known if words[: len(done)] == tuple(done) and len(words) > len(done)}
     return sorted(word for word in following if word.startswith(last))
 
 

@@ -11,11 +11,9 @@ from typing import Any
 from common.acl.casts import wrapper
 from common.acl.environment import CompileEnvironment
 from common.acl.expressions import Expression
-from common.acl.indexes import Entry
+from common.acl.list_commands import shared_change
 from common.acl.logformat import Format
-from common.acl.maps import PatternList
 from common.acl.types import SampleType, Typed
-from common.errors import ExpressionError
 from common.rules.actions import (
     Capture,
     ChangeCounter,
@@ -176,37 +174,18 @@ def change_list(action: ChangeList, environment: CompileEnvironment) -> Effect:
     maps, file, wants_map = environment.maps, action.file, action.kind.endswith("map")
     key_of = action.key.build
     value_of = action.value.build if action.value is not None else None
-    change = _delete if action.kind.startswith("del-") else _enter
+    deletes = action.kind.startswith("del-")
 
     def apply(subject: Subject) -> None:
         patterns = maps.named(file)
-        if patterns is not None and patterns.is_map is wants_map:
-            change(patterns, key_of(subject), value_of(subject) if value_of is not None else None)
+        if patterns is None or patterns.is_map is not wants_map:
+            return
+        key = key_of(subject)
+        value = None if deletes else value_of(subject) if value_of is not None else b""
+        if patterns.put(key, value) and maps.tell is not None:
+            maps.tell(shared_change(wants_map, file, key, value))
 
     return apply
-
-
-def _delete(patterns: PatternList, key: bytes, value: bytes | None) -> None:
-    for entry in _entries(patterns, key):
-        patterns.delete(entry)
-
-
-def _enter(patterns: PatternList, key: bytes, value: bytes | None) -> None:
-    """Each key once: one that is there gets the new value. A key that the list's way of matching cannot take changes nothing."""
-    found = _entries(patterns, key)
-    try:
-        if not found:
-            patterns.add(key, value)
-        elif value is not None:
-            for entry in found:
-                patterns.set(entry, value)
-    except ExpressionError:
-        pass
-
-
-def _entries(patterns: PatternList, key: bytes) -> list[Entry]:
-    """By key alone: "#3" is not a reference here, as what a client sent must not be one."""
-    return [entry for entry in patterns.entries_of() if entry.key == key]
 
 
 def track(action: Track, environment: CompileEnvironment) -> Effect:

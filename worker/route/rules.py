@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common import model
-from common.acl.conditions import Condition, acls_by_name, compile_model_condition
+from common.acl.conditions import Condition, acls_by_name, compile_acls, compile_model_condition
 from common.acl.environment import CompileEnvironment, Where
 from common.acl.expressions import compile_expression
 from common.acl.facts import Facts
@@ -135,6 +135,7 @@ class Rules:
 def compile_rules(proxy: model.Proxy, config: model.Config, environment: CompileEnvironment) -> Rules:
     """Everything but what needs living backends (`link_backends`). Raises ExpressionError that names the place."""
     environment.acls = acls_by_name(proxy.acls)
+    compile_acls(environment)
     rules = Rules(
         tcp_connection=_ruleset(proxy, Ruleset.TCP_CONNECTION, environment),
         tcp_session=_ruleset(proxy, Ruleset.TCP_SESSION, environment),

@@ -68,7 +68,8 @@ def test_an_unreadable_file_is_a_fault_unless_it_is_optional() -> None:
 
 def test_lists_are_found_by_id_and_by_name() -> None:
     store, hosts = store_with(hosts="a 1\n")
-    inline = store.inline("acl 'path' line 3")
+    inline, is_new = store.inline("acl 'path' line 3")
+    assert is_new
     assert store.find(f"#{hosts.id}", True) is hosts
     assert store.find("hosts", True) is hosts
     assert store.find("hosts", False) is None
@@ -80,9 +81,9 @@ def test_lists_are_found_by_id_and_by_name() -> None:
 
 def test_a_forced_id_is_given_once() -> None:
     store = MapStore()
-    assert store.inline("first", 1).id == 1
-    assert store.inline("second").id != 1
-    assert [store.inline(f"more {number}").id for number in range(3)].count(1) == 0
+    assert store.inline("first", 1)[0].id == 1
+    assert store.inline("second")[0].id != 1
+    assert [store.inline(f"more {number}")[0].id for number in range(3)].count(1) == 0
     with pytest.raises(ExpressionError, match="already in use"):
         store.inline("third", 1)
 
