@@ -104,9 +104,13 @@ class Exchange(ExchangeFacts):
                 try:
                     response, rest = await ask(self, connection, backend)
                 except ServerGone as gone:
+                    if connection.server.watch is not None:
+                        connection.server.watch.failed(gone.failure)
                     self.drop_connection()
                     self._retry_or_raise(gone.failure, gone.slug, received=gone.received)
                     continue
+                if connection.server.watch is not None:
+                    connection.server.watch.answered(response.status)
                 if response.status in backend.retried_statuses and self._retries_status(response.status):
                     continue
                 if response.body.kind is _TUNNEL or backend.response_active or frontend.response_active:

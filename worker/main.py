@@ -63,6 +63,7 @@ async def _main(world: World) -> None:
         if control is not None:
             nursery.start_soon(obey, world, control, COMMANDS, world.orders.answered)
             nursery.start_soon(world.orders.run, control)
+            nursery.start_soon(world.watches.run, control)
             if not await control.send({"op": "ready"}):
                 world.pump.stop()  # the master died before anybody could know of us
         await world.pump.run()
@@ -103,6 +104,7 @@ async def _heartbeat(world: World) -> None:
     beats = 0
     while True:
         world.counters.beat(time.monotonic())
+        world.standing.follow()  # what must not wait for the next event, such as on-marked-down
         beats += 1
         for channel in list(world.channels):
             channel.look()

@@ -53,6 +53,7 @@ class Server:
         "tls",
         "told",
         "usable",
+        "watch",
         "words",
         "world",
     )
@@ -87,6 +88,7 @@ class Server:
         self.shared = world.counters.server(backend.index, position)
         self.tally = world.tallies.of(self.shared, self._derive)
         self.words = self.tally.words
+        self.watch = world.watches.of(self, world.counters.state(world.counters.layout.servers[backend.index][position]))
 
     # --- where it is -------------------------------------------------------------------------------------------------
 
@@ -273,9 +275,13 @@ class Server:
 
     def count_connect(self) -> None:
         self.words[f.CONNECT] += 1
+        if self.watch is not None:
+            self.watch.connected()
 
     def count_failed_connect(self) -> None:
         self.words[f.ECON] += 1
+        if self.watch is not None:
+            self.watch.not_connected()
 
     def count_retry(self) -> None:
         self.words[f.WRETR] += 1

@@ -47,13 +47,15 @@ class Standing:
         weight = block[states.S_WEIGHT]
         was_usable = server.usable
         server.usable = states.usable(block)
-        server.alive = states.alive(block)
+        was_alive, server.alive = server.alive, states.alive(block)
         backend.balancer.update(server.position, weight=weight, usable=server.usable)
         maxconn = block[states.S_MAXCONN]
         if maxconn != server.maxconn:
             server.maxconn = maxconn
             backend.wake(backend.resize(server.position, Capacity(maxconn, server.model.minconn, server.model.maxqueue)))
         self._follow_address(server, block)
+        if was_alive != server.alive:
+            _end_sessions(self._world, backend, server)
         if was_usable and not server.usable:
             for connection in server.idle.clear():
                 connection.close()
@@ -72,3 +74,13 @@ class Standing:
             server.told = (address, port)
             family = AddressKind.INET6 if ":" in address else AddressKind.INET
             server.move(Address(family, address, port, port_offset=server.model.address.port_offset))
+
+
+def _end_sessions(world: World, backend: Backend, server: Server) -> None:
+    """`on-marked-down shutdown-sessions`: of a server that went down; `on-marked-up shutdown-backup-sessions`: of the backup servers."""
+    options = server.model.options
+    if not server.alive:
+        if "on-marked-down" in options:
+            world.end_sessions({server}, b"D", "server_marked_down")
+    elif "on-marked-up" in options and not server.model.backup:
+        world.end_sessions({one for one in backend.servers if one.model.backup}, b"U", "backup_sessions_ended")

@@ -35,6 +35,7 @@ from common.wire.proxy_header import ProxyHeader
 from worker.calls import Calls
 from worker.certificate import CertificateStore
 from worker.certs import BindTls
+from worker.cut import Cut
 from worker.drain import Drain
 from worker.orders import Orders
 from worker.pages import ErrorPages
@@ -47,12 +48,14 @@ from worker.servers.idle import DescriptorShare
 from worker.session import Session
 from worker.sessionlog import SessionLog
 from worker.standing import Standing
+from worker.steps import Step
 from worker.tally import Tallies, Tally
 from worker.tickets import context_for
 from worker.tls import TlsStream, limit_records
 from worker.tls_facts import ConnectionFacts
 from worker.tls_tuning import Tuning
 from worker.trust import Authorities
+from worker.watch import Watches
 
 
 class World:
@@ -77,6 +80,7 @@ class World:
         self.drain = Drain(self)
         self.recent: Recent[Remembered] = Recent()
         self.process_id = os.getpid()
+        self.watches = Watches()
         self.variables: Variables = {}
         self.maps = MapStore()
         self.outlets = Outlets()
@@ -197,6 +201,15 @@ class World:
         """What was written before is seen by the other processes before anything is read after."""
         with self._fence_lock:
             pass
+
+    def end_sessions(self, servers: set[Server], cause: bytes, slug: str) -> None:
+        """Cut what is under way on these servers. cause: the first letter of the termination state."""
+        for session in list(self.sessions):
+            exchange = session.exchange
+            if exchange is not None and exchange.leased in servers and session.phase in ("exchange", "tunnel"):
+                assert session.strand is not None
+                status = 502 if exchange.step is Step.HEADERS else 503
+                self.pump.end(session.strand, Cut(cause + exchange.step.letter, status, slug))
 
     def next_session_id(self) -> int:
         self._session_ids += 1

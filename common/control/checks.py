@@ -29,7 +29,7 @@ from common.errors import UsherError
 from common.health.compile import compile_script
 from common.health.outcome import Outcome
 from common.health.protocols import agent_script
-from common.health.record import health_of, record_agent, record_check
+from common.health.record import health_of, record_agent, record_check, record_observed
 from common.health.score import Intervals
 from common.health.steps import Connect, Script
 from common.health.talk import CheckFacts, Talk
@@ -60,13 +60,14 @@ PORT_MAX: Final = 65535
 class Checks:
     """One per master. `serving` is called with every generation that begins to serve; `run` is one of the master's tasks."""
 
-    __slots__ = ("_chance", "_changed", "_console", "_plane")
+    __slots__ = ("_chance", "_changed", "_console", "_plane", "_running")
 
     def __init__(self, plane: Plane, console: Console, chance: Callable[[], float] = random.random) -> None:
         self._plane = plane
         self._console = console
         self._chance = chance
         self._changed = trio.Event()
+        self._running: dict[Place, _Check] = {}
 
     def serving(self) -> None:
         """The plane has another generation: its servers are checked from now on."""
@@ -81,6 +82,17 @@ class Checks:
                 await self._changed.wait()
                 nursery.cancel_scope.cancel()
 
+    def observed(self, server: str, errors: int, last: str, *, good: bool) -> None:
+        """A worker has seen traffic of "backend/server"."""
+        place = self._plane.changes.find(server)
+        if place is None:
+            return  # removed meanwhile
+        proxy = self._plane.config.proxies[place.proxy]
+        notices, soon = record_observed(self._plane.changes, proxy, place, errors, last, self._plane.now, good=good)
+        self._plane.notify(notices)
+        if soon and place in self._running:
+            self._running[place].hurry()
+
     def _start(self, nursery: trio.Nursery) -> None:
         """A task for each check, spread over the shortest interval."""
         checks = list(self._all())
@@ -91,6 +103,7 @@ class Checks:
         most_s = parse_time(settings["max-spread-checks"][-1][0]) if "max-spread-checks" in settings else shortest_s
         spread = int(settings["spread-checks"][-1][0]) / 100 if "spread-checks" in settings else 0.0
         window_s = min(shortest_s, most_s)
+        self._running = {check.place: check for check in checks if check.word == S_CHECK_STATE}
         for number, check in enumerate(checks):
             nursery.start_soon(self._repeat, check, window_s * number / len(checks), spread)
 
@@ -127,19 +140,20 @@ class Checks:
             except Exception as error:
                 self._console.alert(f"check of server {check.title} cannot be made: {error!r}")
             pause_s = check.pause_s() * (1 + spread * (2 * self._chance() - 1))
-            await trio.sleep_until(max(started_s + pause_s, trio.current_time()))
+            await check.pause_until(started_s + pause_s)
 
 
 class _Check:
     """The health check of one server."""
 
-    __slots__ = ("_contexts", "_place", "_plane", "_proxy", "_script", "_server")
+    __slots__ = ("_contexts", "_hurried", "_plane", "_proxy", "_script", "_server", "place")
 
     def __init__(self, plane: Plane, proxy: Proxy, server: Server, place: Place, script: Script) -> None:
         self._plane = plane
         self._proxy = proxy
         self._server = server
-        self._place = place
+        self.place = place
+        self._hurried = trio.Event()
         self._script = script
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 
@@ -151,7 +165,7 @@ class _Check:
 
     @property
     def _block(self) -> memoryview[int]:
-        return self._plane.changes.block(self._place)
+        return self._plane.changes.block(self.place)
 
     def is_on(self) -> bool:
         state = self._block[self.word]
@@ -164,6 +178,20 @@ class _Check:
 
     def pause_s(self) -> float:
         return health_of(self._block).interval_s(self.intervals())
+
+    def hurry(self) -> None:
+        """The next check is to come after `fastinter`."""
+        self._hurried.set()
+
+    async def pause_until(self, due_s: float) -> None:
+        """Wait for the moment of the next check, which may come nearer meanwhile."""
+        with trio.move_on_at(max(due_s, trio.current_time())):
+            await self._hurried.wait()
+            intervals = self.intervals()
+            soon_s = intervals.inter_s if intervals.fastinter_s is None else intervals.fastinter_s
+            self._hurried = trio.Event()
+            await trio.sleep(soon_s)
+        self._hurried = trio.Event()
 
     async def once(self) -> None:
         """Check, and write down what came of it."""
@@ -179,7 +207,7 @@ class _Check:
         self._record(outcome, int((now - started_s) * 1000), now)
 
     def _record(self, outcome: Outcome, duration_ms: int, now: float) -> None:
-        self._plane.notify(record_check(self._plane.changes, self._proxy, self._place, outcome, duration_ms, now))
+        self._plane.notify(record_check(self._plane.changes, self._proxy, self.place, outcome, duration_ms, now))
 
     async def _converse(self, address: Address) -> Outcome:
         facts = CheckFacts(self._proxy, self._server)
@@ -246,13 +274,13 @@ class _Check:
         """The value of X-Haproxy-Server-State."""
         counters, block = self._plane.counters, self._block
         layout = counters.layout
-        everyone = layout.servers[self._place.proxy]
-        own = everyone[self._place.server]
+        everyone = layout.servers[self.place.proxy]
+        own = everyone[self.place.server]
         address = self._server.address
         *_, current, _name = read_texts(block)
         shown, port = (current or address.host, str(block[S_PORT])) if is_internet(address) else ("unix", "unix")
         node = self._plane.config.globals.node or socket.gethostname()
-        weight = counters.state(layout.backends[self._place.proxy])[B_WEIGHT]
+        weight = counters.state(layout.backends[self.place.proxy])[B_WEIGHT]
         sessions = sum(sum(counters.across(number, SCUR)) for number in everyone)
         return (
             f"{health_of(block).text()}; address={shown}; port={port}; name={self.title}; node={node}; "
@@ -282,7 +310,7 @@ class _AgentCheck(_Check):
         await super().once()
 
     def _record(self, outcome: Outcome, duration_ms: int, now: float) -> None:
-        self._plane.notify(record_agent(self._plane.changes, self._proxy, self._place, outcome, duration_ms, now))
+        self._plane.notify(record_agent(self._plane.changes, self._proxy, self.place, outcome, duration_ms, now))
 
     async def _address(self) -> Address:
         options = self._server.options

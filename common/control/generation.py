@@ -18,7 +18,7 @@ import trio
 from common.control import watchdog
 from common.control.console import Console
 from common.control.listeners import Bound, Listeners
-from common.control.member import Member, Orders
+from common.control.member import Member, Observed, Orders
 from common.control.operator_statistics import Statistics
 from common.errors import UsherError
 from common.model import AddressKind, Config
@@ -94,13 +94,19 @@ class Generation:
             raise
 
     async def start(
-        self, nursery: trio.Nursery, spawner: Spawner, console: Console, started_at_s: float, orders: Orders | None = None
+        self,
+        nursery: trio.Nursery,
+        spawner: Spawner,
+        console: Console,
+        started_at_s: float,
+        orders: Orders | None = None,
+        observed: Observed | None = None,
     ) -> None:
         """Start all members in that nursery, and wait until every one is ready. Raises StartError; then they are to be stopped."""
         for index, process in enumerate(self.blueprint.plan.processes):
             launch = self._launch(process, index, started_at_s)
             self.members.append(Member(self.blueprint.entries[process.role], launch, self._fds(process), spawner, console, self.journal))
-            self.members[-1].orders = orders
+            self.members[-1].orders, self.members[-1].observed = orders, observed
             nursery.start_soon(self.members[-1].live)
         assert self.counters is not None
         nursery.start_soon(watchdog.watch, self.members, self.counters, watchdog.hang_timeout_s(self.blueprint.config))

@@ -21,7 +21,7 @@ import trio
 from common.control.console import Console
 from common.control.generation import Blueprint, Generation, StartError
 from common.control.listeners import Listeners
-from common.control.member import Orders
+from common.control.member import Observed, Orders
 from common.errors import UsherError
 from common.observe.counters import Counters
 from common.process import notify
@@ -57,7 +57,7 @@ class Master:
 
     __slots__ = (
         *("_console", "_listeners", "_number", "_nursery", "_on_serving", "_read", "_reloading", "_spawner", "_started", "_stop", "_tasks"),
-        *("exit_signal", "generations", "life", "orders", "started_at_s"),
+        *("exit_signal", "generations", "life", "observed", "orders", "started_at_s"),
     )
 
     def __init__(
@@ -79,6 +79,7 @@ class Master:
         self._read = read
         self._on_serving = on_serving
         self._tasks = tasks
+        self.observed: Observed | None = None  # hears what traffic shows of servers
         self.orders: Orders | None = None  # obeys what operators tell the processes
         self._number = 0
         self._reloading = trio.Lock()
@@ -156,7 +157,7 @@ class Master:
         self.generations.append(generation)
         try:
             await self._spawner.load(generation.blueprint.imports)
-            await generation.start(self._nursery, self._spawner, self._console, self.started_at_s, self.orders)
+            await generation.start(self._nursery, self._spawner, self._console, self.started_at_s, self.orders, self.observed)
         except (StartError, SpawnError):
             await generation.stop_now()
             self._forget(generation)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from enum import Enum
 from itertools import count
+from typing import Protocol
 
 import trio
 
@@ -37,6 +38,12 @@ _GROUP_SIGNALS = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP)
 
 Orders = Callable[[Sequence[str]], Awaitable[list[bool]]]
 """Obeys lines of commands that come from a process; says of each whether it was obeyed."""
+
+
+class Observed(Protocol):
+    """Hears what traffic shows of a server ("backend/server"): errors since the last time, after a success if good."""
+
+    def __call__(self, server: str, errors: int, last: str, *, good: bool) -> None: ...
 
 
 class State(Enum):
@@ -68,11 +75,12 @@ class Member:
     journal: what operators have changed, which each of its processes is told too.
 
     started is set when the first start came to an end: `ready` tells which. orders: who obeys what this process passes on.
+    observed: who hears what its traffic shows of servers.
     """
 
     __slots__ = (
         *("_console", "_entry", "_ids", "_journal", "_life", "_soft", "_spawner", "_stop"),
-        *("fds", "launch", "orders", "over", "ready", "reason", "restarts", "started", "state"),
+        *("fds", "launch", "observed", "orders", "over", "ready", "reason", "restarts", "started", "state"),
     )
 
     def __init__(self, entry: str, launch: Launch, fds: dict[str, int], spawner: Spawner, console: Console, journal: Journal) -> None:
@@ -93,6 +101,7 @@ class Member:
         self._soft = False
         self._ids = count(1)
         self.orders: Orders | None = None
+        self.observed: Observed | None = None
 
     @property
     def title(self) -> str:
@@ -188,6 +197,8 @@ class Member:
                 console = self._console
                 say = {"alert": console.alert, "warning": console.warning, "remark": console.remark}.get(message["level"], console.notice)
                 say(message["text"])
+            case "observed" if self.observed is not None:
+                self.observed(message["server"], message["errors"], message["last"], good=message["good"])
             case "reply" if message["id"] in life.replies:
                 replied, parts = life.replies[message["id"]]
                 parts.append(message["text"])

@@ -207,6 +207,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
         operators.append(Operator(master, console, options.master_socket or ""))
         master.orders = partial(obey, operators[0].plane)
         checks.append(Checks(operators[0].plane, console))
+        master.observed = checks[0].observed
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
 

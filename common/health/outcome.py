@@ -64,13 +64,15 @@ class Outcome:
         return Result.CONDITIONAL if self.name == "L7OKC" else Result.FAILED
 
     def reason(self, duration_ms: int) -> str:
-        """As it follows "is DOWN" or "failed": `, reason: …, code: N, info: "…", check duration: Nms`."""
+        """As it follows "is DOWN" or "failed": `, reason: …, code: N, info: "…", check duration: Nms`. duration_ms: -1 without one."""
         parts = [f"reason: {self.status.description}"]
         if self.name in WITH_CODE:
             parts.append(f"code: {self.code}")
         if self.info:
             parts.append(f'info: "{self.info}"')
-        return f", {', '.join(parts)}, check duration: {duration_ms}ms"
+        if duration_ms >= 0:
+            parts.append(f"check duration: {duration_ms}ms")
+        return f", {', '.join(parts)}"
 
 
 def check_line(what: str, server: str, outcome: Outcome, duration_ms: int, steps: str) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from common.health.agent import read_report
 from common.health.outcome import Outcome, Result, check_line
-from common.health.score import Health, State
+from common.health.score import Health, OnError, State
 from common.model import Proxy
 from common.observe.log_line import LEVELS
 from common.observe.server_changes import ServerChanges
@@ -46,18 +46,21 @@ from common.observe.states import (
     S_CHECK_STATUS,
     S_CHECKED_AT_MS,
     S_CHKFAIL,
+    S_HANAFAIL,
     S_MAXCONN,
+    S_OBSERVED,
     S_OPERATIONAL,
     S_WEIGHT,
     write_text,
 )
 
+ERROR_LIMIT: Final = 10
 _NOTICE: Final = LEVELS["notice"]
 
 
-def health_of(block: memoryview[int]) -> Health:
+def health_of(block: memoryview[int], on_error: OnError = OnError.FAIL_CHECK) -> Health:
     """The score as it stands in the shared states."""
-    health = Health(block[S_CHECK_RISE], block[S_CHECK_FALL])
+    health = Health(block[S_CHECK_RISE], block[S_CHECK_FALL], on_error=on_error)
     health.restore(block[S_CHECK_HEALTH], stopping=block[S_OPERATIONAL] == OP_STOPPING)
     return health
 
@@ -87,6 +90,38 @@ def record_check(changes: ServerChanges, proxy: Proxy, place: Place, outcome: Ou
         notices.append(Notice(place.proxy, _NOTICE, check_line("Health", _name(proxy, place), outcome, duration_ms, steps)))
     why = "" if logged else outcome.reason(duration_ms)
     return notices + _follow(changes, place, health.state, why, now)
+
+
+def record_observed(
+    changes: ServerChanges, proxy: Proxy, place: Place, errors: int, last: str, now: float, *, good: bool
+) -> tuple[list[Notice], bool]:
+    """Traffic was watched (`observe`): so many errors in a row, after a success if good.
+
+    Returns what is to be logged, and whether the next check is to come soon.
+    """
+    block, server = changes.block(place), changes.server(place)
+    counted = errors if good else block[S_OBSERVED] + errors
+    limit = int(server.options.get("error-limit", (str(ERROR_LIMIT),))[0])
+    if counted < limit or block[S_ADMIN] & MAINT or not block[S_CHECK_STATE] & CHECK_ENABLED:
+        block[S_OBSERVED] = min(counted, limit)
+        return [], False
+    block[S_OBSERVED] = 0
+    health = health_of(block, OnError(server.options.get("on-error", (OnError.FAIL_CHECK.value,))[0]))
+    if health.on_error is OnError.FASTINTER or health.state is State.DOWN:
+        return [], True
+    health.errors_reached(now)
+    block[S_HANAFAIL] += 1
+    block[S_CHECK_HEALTH] = health.score
+    outcome = Outcome("HANA", 0, f"Detected {counted} consecutive errors, last one was: {last}")
+    block[S_CHECK_STATUS], block[S_CHECK_RESULT] = outcome.status.number, outcome.result.number
+    write_text(block, LAST_CHECK, outcome.info)
+    logged = "log-health-checks" in proxy.options
+    notices = []
+    if logged:
+        steps = _drained(health.steps(), block)
+        notices.append(Notice(place.proxy, _NOTICE, check_line("Health", _name(proxy, place), outcome, -1, steps)))
+    notices += _follow(changes, place, health.state, "" if logged else outcome.reason(-1), now)
+    return notices, True
 
 
 def _follow(changes: ServerChanges, place: Place, wanted: State, why: str, now: float) -> list[Notice]:

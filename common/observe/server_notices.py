@@ -48,8 +48,9 @@ class ServerNotices:
 
     def backend_down(self, place: Place, went_down: bool) -> None:
         if went_down:
-            name = self._config.proxies[place.proxy].name
-            self._lines.append(Notice(place.proxy, _EMERGENCY, f"backend {name} has no server available!"))
+            proxy = self._config.proxies[place.proxy]
+            kind = "proxy" if proxy.frontend else "backend"
+            self._lines.append(Notice(place.proxy, _EMERGENCY, f"{kind} {proxy.name} has no server available!"))
 
     def left(self, place: Place) -> str:
         """How the backend stands after a server left it."""
