@@ -246,7 +246,7 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
     family, address = server.endpoint(exchange)
     name = None
     client = exchange.stream if backend.aborts_on_close else None
-    stream = await dial(pump, family, address, deadline, source=server.source, client=client)
+    stream = await dial(pump, family, address, deadline, outlet=server.outlet, client=client)
     try:
         announced = b""
         if server.announcement is not None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from common import model
 from common.model import AddressKind
-from common.net.sockaddr import SockAddr, initial, is_numeric, resolve, sockaddr
+from common.net.outlet import outlet_of
+from common.net.sockaddr import SockAddr, initial, is_numeric, sockaddr
 from common.observe import fields as f
 from worker.announcement import Announcement
 from worker.http.head import Response
@@ -46,9 +47,9 @@ class Server:
         "idle",
         "maxconn",
         "model",
+        "outlet",
         "position",
         "shared",
-        "source",
         "tally",
         "tls",
         "told",
@@ -74,7 +75,7 @@ class Server:
             self._family, self._address = sockaddr(found)
         self.tls = ServerTls(server.tls, world.tuning, world.authorities) if server.tls is not None else None
         self.announcement = Announcement(server, backend.rules.tlvs.get(server.name, ())) if server.send_proxy else None
-        self.source = sockaddr(resolve(server.source)) if server.source is not None else None
+        self.outlet = outlet_of(server, backend.model, world.config.globals)
         self.usable = not server.disabled
         self.alive = not server.disabled  # it serves who must come to it, though balancing may not choose it
         self.idle: IdleBook[ServerConnection] = IdleBook(

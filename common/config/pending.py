@@ -21,9 +21,8 @@ _GLOBAL = """
     server-state-base server-state-file
     stats-file strict-limits
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
-    tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once tune.notsent-lowat.client
-    tune.notsent-lowat.server tune.pattern.cache-size tune.pipesize tune.rcvbuf.client tune.rcvbuf.server
-    tune.sndbuf.client tune.sndbuf.server
+    tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once
+    tune.pattern.cache-size tune.pipesize
     tune.ssl.ticket-rotation tune.vars.global-max-size
     tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size
     warn-blocked-traffic-after
@@ -34,9 +33,8 @@ _PROXIES = """
     max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
     option h1-case-adjust-bogus-server/option http-ignore-probes
     option independant-streams
-    option independent-streams/option nolinger/option prefer-last-server/option proxy-status/option srvtcpka/option tcp-smart-accept
-    option tcp-smart-connect/server-state-file-name/source/srvtcpka-cnt/srvtcpka-idle
-    srvtcpka-intvl
+    option independent-streams/option prefer-last-server/option proxy-status
+    server-state-file-name
     stick match/stick on
     stick store-request/stick store-response/stick-table
 """
@@ -45,7 +43,7 @@ _BIND = "guid-prefix nice"
 
 _SERVER = """
     guid hash-key non-stick pipeline pool-warm redir resolve-net resolve-opts
-    resolve-prefer resolvers stick tcp-ut tfo
+    resolve-prefer resolvers stick
 """
 
 # Kind of line -> its pending keywords.

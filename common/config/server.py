@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 
 from common.acl.environment import Where
-from common.config.address import SERVER, AddressError, parse_address
+from common.config.address import SERVER, SOURCE, AddressError, parse_address, parse_addresses
 from common.config.draft import Scope, ServerDraft
 from common.config.expressions import check_expression, check_format
 from common.config.keywords import Section
@@ -133,6 +133,9 @@ def _check_words(statement: Statement, owner: str, server: Server) -> None:
 def settle_server(scope: Scope, draft: ServerDraft) -> Server:
     """The server with its TLS settings, once the defaults of section global are known."""
     server, tls = draft.server, draft.tls
+    if server.source is None and "source" in scope.proxy.extra:
+        words = scope.proxy.extra["source"][-1]
+        server.source, server.options["source"] = parse_addresses(words[0], SOURCE)[0], words
     check_elsewhere = "port" in server.options or "addr" in server.options
     steps = (*scope.proxy.extra.get("http-check", ()), *scope.proxy.extra.get("tcp-check", ()))
     asked = "check-ssl" in server.options or any(step[0] == "connect" and "ssl" in step for step in steps)

@@ -19,7 +19,7 @@ import trio
 
 from common.errors import ConfigError
 from common.model import Address, AddressKind, Tls
-from common.net.dial import IP_BIND_ADDRESS_NO_PORT
+from common.net.outlet import IP_BIND_ADDRESS_NO_PORT
 from common.net.sockaddr import SockAddr, sockaddr
 from common.wire.proxy_header import Family, ProxyHeader
 from common.wire.proxy_v1 import encode_v1

@@ -23,8 +23,9 @@ from contextlib import contextmanager
 
 from common.errors import ConfigError, UsherError
 from common.model import AddressKind, Bind, Global, Proxy
+from common.net.outlet import DROP_AT_CLOSE, buffers, keep_alive
 from common.net.sockaddr import SUN_PATH_BYTES, abstract_name, resolve, sockaddr
-from common.units import milliseconds, parse_time
+from common.units import milliseconds
 
 BACKLOG = 4096  # where neither bind, proxy nor maxconn say it; the kernel cuts it to net.core.somaxconn
 BACKLOG_MAX = 65535
@@ -62,11 +63,11 @@ def open_bind(bind: Bind, proxy: Proxy, settings: Global, *, reuseport: bool) ->
     backlog = backlog_of(bind, proxy, settings)
     try:
         if bind.address.kind is AddressKind.FD:
-            return _adopt(bind, proxy, backlog)
+            return _adopt(bind, proxy, settings, backlog)
         if bind.address.kind is AddressKind.UNIX:
             return _unix(bind, backlog)
         if bind.address.kind in _INTERNET:
-            return _internet(bind, proxy, backlog, reuseport)
+            return _internet(bind, proxy, settings, backlog, reuseport)
         with _step("cannot bind UNIX socket"):
             return _abstract(abstract_name(bind.address), socket.SOCK_STREAM, backlog)
     except _Failed as error:
@@ -111,7 +112,7 @@ def _fresh(family: int, kind: int = socket.SOCK_STREAM) -> Iterator[socket.socke
 # --- TCP -------------------------------------------------------------------------------------------------------------
 
 
-def _internet(bind: Bind, proxy: Proxy, backlog: int, reuseport: bool) -> socket.socket:
+def _internet(bind: Bind, proxy: Proxy, settings: Global, backlog: int, reuseport: bool) -> socket.socket:
     try:
         family, address = sockaddr(resolve(bind.address))
     except ConfigError as error:
@@ -121,12 +122,20 @@ def _internet(bind: Bind, proxy: Proxy, backlog: int, reuseport: bool) -> socket
         if reuseport:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         _place(sock, bind)
-        _tune(sock, bind, proxy, backlog)
+        _tune(sock, bind, proxy, settings, backlog)
         with _step("cannot bind socket"):
             sock.bind(address)
         with _step("cannot listen on socket"):
-            sock.listen(backlog)
+            _listen(sock, proxy, backlog)
         return sock
+
+
+def _listen(sock: socket.socket, proxy: Proxy, backlog: int) -> None:
+    """Raises OSError."""
+    sock.listen(backlog)
+    if "tcp-smart-accept" in proxy.options and sock.family != socket.AF_UNIX:
+        # The acknowledgement of a request goes out with the answer. listen() would forget it, accepted sockets inherit it.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
 
 
 def _place(sock: socket.socket, bind: Bind) -> None:
@@ -146,11 +155,16 @@ def _place(sock: socket.socket, bind: Bind) -> None:
                 sock.setsockopt(socket.SOL_IP, socket.IP_TRANSPARENT, 1)
 
 
-def _tune(sock: socket.socket, bind: Bind, proxy: Proxy, backlog: int) -> None:
+def _tune(sock: socket.socket, bind: Bind, proxy: Proxy, settings: Global, backlog: int) -> None:
     """Options that accepted sockets inherit, and those of the handshake."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if proxy.options & {"clitcpka", "tcpka"}:
-        _keep_alive(sock, proxy)
+        for level, name, value in keep_alive(proxy, "clitcpka"):
+            sock.setsockopt(level, name, value)
+    if "nolinger" in proxy.options:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DROP_AT_CLOSE)
+    for level, name, value in buffers(settings, "client"):
+        sock.setsockopt(level, name, value)
     if bind.tcp_ut:
         with _step("cannot set TCP user timeout"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds(bind.tcp_ut))
@@ -164,15 +178,6 @@ def _tune(sock: socket.socket, bind: Bind, proxy: Proxy, backlog: int) -> None:
     if bind.tfo:
         with _step("cannot enable TCP_FASTOPEN"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, backlog)
-
-
-def _keep_alive(sock: socket.socket, proxy: Proxy) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for keyword, option in (("clitcpka-idle", socket.TCP_KEEPIDLE), ("clitcpka-intvl", socket.TCP_KEEPINTVL)):
-        for line in proxy.extra.get(keyword, ()):
-            sock.setsockopt(socket.IPPROTO_TCP, option, max(1, round(parse_time(line[0], "s"))))
-    for line in proxy.extra.get("clitcpka-cnt", ()):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, int(line[0]))
 
 
 # --- unix and abstract sockets, inherited descriptors ----------------------------------------------------------------
@@ -233,7 +238,7 @@ def _abstract(name: bytes, kind: int, backlog: int) -> socket.socket:
         return sock
 
 
-def _adopt(bind: Bind, proxy: Proxy, backlog: int) -> socket.socket:
+def _adopt(bind: Bind, proxy: Proxy, settings: Global, backlog: int) -> socket.socket:
     """A socket that whoever started us bound, listening already or not. The given descriptor stays open, for a reload."""
     with _step(f"cannot use file descriptor '{bind.address.fd}'"):
         sock = socket.socket(fileno=os.dup(bind.address.fd))
@@ -242,9 +247,9 @@ def _adopt(bind: Bind, proxy: Proxy, backlog: int) -> socket.socket:
             raise _Failed("cannot bind socket", "the descriptor is not a stream socket")
         sock.setblocking(False)
         if sock.family in (socket.AF_INET, socket.AF_INET6):
-            _tune(sock, bind, proxy, backlog)
+            _tune(sock, bind, proxy, settings, backlog)
         with _step("cannot listen on socket"):
-            sock.listen(backlog)
+            _listen(sock, proxy, backlog)
     except BaseException:
         sock.close()
         raise

@@ -8,6 +8,7 @@ from math import inf
 import pytest
 
 from common.net.dial import dial
+from common.net.outlet import Outlet
 from common.net.pump import DeadlinePassed, Ended
 from common.net.sockaddr import SockAddr
 from common.net.stream import Stream
@@ -139,7 +140,7 @@ def test_source_address_is_what_the_server_sees(driver: Driver, kind: str, sourc
     with sock:
 
         async def story() -> str:
-            stream = await dial(driver.pump, family, address, inf, source=(family, (source, 0)))
+            stream = await dial(driver.pump, family, address, inf, outlet=Outlet((), (source, 0), range(0), ""))
             server, peer = sock.accept()
             server.close()
             stream.close()
@@ -151,7 +152,7 @@ def test_source_address_is_what_the_server_sees(driver: Driver, kind: str, sourc
 def test_source_that_is_not_ours_is_an_error(driver: Driver) -> None:
     sock, family, address = listener("v4")
     with sock, pytest.raises(OSError) as raised:
-        driver.run(dial(driver.pump, family, address, inf, source=(family, ("192.0.2.77", 0))))
+        driver.run(dial(driver.pump, family, address, inf, outlet=Outlet((), ("192.0.2.77", 0), range(0), "")))
     assert raised.value.errno == errno.EADDRNOTAVAIL
 
 
@@ -161,7 +162,7 @@ def test_source_address_does_not_keep_a_unix_server_from_being_reached(driver: D
     with sock:
 
         async def story() -> None:
-            (await dial(driver.pump, family, address, inf, source=(socket.AF_INET, ("127.0.0.1", 0)))).close()
+            (await dial(driver.pump, family, address, inf, outlet=Outlet((), ("127.0.0.1", 0), range(0), ""))).close()
 
         driver.run(story())
 
@@ -189,7 +190,7 @@ def test_fixed_source_port_may_be_used_while_an_earlier_connection_of_it_lingers
     async def story() -> list[int]:
         ports = []
         for sock, family, address in servers:
-            stream = await dial(driver.pump, family, address, inf, source=(family, source))
+            stream = await dial(driver.pump, family, address, inf, outlet=Outlet((), source, range(0), ""))
             server, peer = sock.accept()
             ports.append(peer[1])
             stream.shutdown_write()  # it ends first, so it is the one in TIME_WAIT
