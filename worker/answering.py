@@ -19,6 +19,7 @@ from worker.cut import Cut
 from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
 from worker.http.head import Response
 from worker.http.rewrite import body_to_client, response_head
+from worker.http.spelling import respelled
 from worker.outcome import reply
 from worker.steps import Step
 
@@ -51,6 +52,8 @@ def pass_on_whole(exchange: Exchange, connection: ServerConnection, response: Re
     if exchange.response_editor is not None and exchange.response_editor.closes:
         keep = False
     data = response_head(exchange.response_editor or response, request.version, keep)
+    if exchange.frontend.spelling is not None:
+        data = respelled(data, exchange.frontend.spelling)
     leftover = b""
     if plan is NO_BODY:
         leftover = rest
@@ -89,6 +92,8 @@ async def pass_on(exchange: Exchange, connection: ServerConnection, response: Re
     keep_trailers = exchange.frontend.keeps_response_trailers
     body = response_body(connection.stream, exchange.stream, plan, out, splice=backend.splice_response, keep_trailers=keep_trailers)
     head = response_head(exchange.response_editor or response, request.version, keep)
+    if exchange.frontend.spelling is not None:
+        head = respelled(head, exchange.frontend.spelling)
     leftover = await _pass_body(exchange, body, head, rest)
     exchange.return_connection(connection, response, leftover)
     return keep

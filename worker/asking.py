@@ -19,6 +19,7 @@ from worker.cut import Cut
 from worker.http.framing import NO_BODY
 from worker.http.head import Request, Response
 from worker.http.rewrite import request_head, response_head
+from worker.http.spelling import respelled
 from worker.servers.retry import Failure
 from worker.steps import Step
 
@@ -113,6 +114,8 @@ def _head(exchange: Exchange, request: Request, backend: Backend) -> bytes:
         exchange.closes_server = True
         close = not backend.pretends_keep_alive
     head = request_head(editor or request, backend.added_fields(exchange), close=close)
+    if backend.finish is not None:
+        head = backend.finish(head, exchange)
     if editor is None:
         return head
     if len(head) > exchange.world.config.globals.bufsize:
@@ -200,7 +203,11 @@ async def _pass_interim(exchange: Exchange, request: Request, response: Response
         raise ServerGone(Failure.JUNK, "bad_status_line", received=True)
     if request.version >= 11:
         try:
-            await exchange.stream.send(response_head(response, 11, True), exchange.world.pump.now + exchange.client_s)
+            head = response_head(response, 11, True)
+            spelling = exchange.frontend.spelling
+            if spelling is not None:
+                head = respelled(head, spelling)
+            await exchange.stream.send(head, exchange.world.pump.now + exchange.client_s)
         except DeadlinePassed:
             raise Cut(b"cH", 0, "client_timeout") from None
         except OSError:

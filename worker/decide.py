@@ -25,6 +25,7 @@ from worker.cut import Cut
 from worker.http.answers import Answer, built_in
 from worker.http.editor import clean_value
 from worker.http.framing import NO_BODY
+from worker.http.redirect import Redirect
 from worker.inspection import buffer_request, inspect_body, inspect_request, inspect_response, wait_for_body, wait_for_response_body
 from worker.route.evaluate import WAIT, CompiledRules, evaluate, inspect
 from worker.route.page import StatisticsPage
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from worker.route.rules import Rules
     from worker.session import Session
 
+_TO_SERVER = Redirect("prefix")
 
 
 # --- before there is a request -------------------------------------------------------------------------------------------
@@ -238,6 +240,16 @@ def _monitored(exchange: Exchange, rules: Rules) -> Answer:
 
 
 # --- contents ----------------------------------------------------------------------------------------------------------
+
+
+def redirection(exchange: Exchange, backend: Backend) -> Answer | None:
+    """`server … redir`: clients that only want to read go there themselves. The server that is chosen here stays chosen."""
+    request = exchange.request
+    server = exchange.leased = exchange.leased or backend.choose(exchange, exchange.excluded)
+    if request is None or server is None or not server.model.redir or request.method not in (b"GET", b"HEAD"):
+        return None
+    exchange.termination = b"LR"
+    return _TO_SERVER.answer(server.model.redir.encode(), request)
 
 
 async def _content(exchange: Exchange, rules: Rules) -> None:

@@ -98,6 +98,10 @@ class Exchange(ExchangeFacts):
             if backend.request_total_s or backend.retry_budget is not None:
                 self._begin_attempts(backend)
             self.step = _CONNECT
+            if backend.redirects:
+                answer = decide.redirection(self, backend)
+                if answer is not None:
+                    return await reply(self, answer, closes=True)
             while True:
                 connection = lease_now(self, backend, pump) or await lease(self, backend, pump)
                 self.connection = connection

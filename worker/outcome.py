@@ -16,6 +16,7 @@ from worker.cut import Cut
 from worker.http.answers import CLOSING, Answer, built_in
 from worker.http.framing import NO_BODY, BodyKind
 from worker.http.head import Request
+from worker.http.spelling import respelled
 from worker.statistics import send_pieces
 from worker.steps import Step
 
@@ -44,6 +45,7 @@ async def reply(exchange: Exchange, answer: Answer, *, closes: bool = False) -> 
     exchange.response_head = answer.response()
     exchange.response_editor = None
     head = None
+    spelling = exchange.frontend.spelling
     if exchange.frontend.rules.after_response or (exchange.routed is not None and exchange.routed.rules.after_response):
         decide.after_response(exchange)
         if exchange.response_editor is not None:
@@ -53,6 +55,9 @@ async def reply(exchange: Exchange, answer: Answer, *, closes: bool = False) -> 
     version = request.version if request is not None else 11
     is_head = request is not None and request.method == b"HEAD"
     data = answer.render(version, keep=keep, head_only=is_head, head=head)
+    if spelling is not None:
+        end = data.index(b"\r\n\r\n") + 4
+        data = respelled(data[:end], spelling) + data[end:]
     exchange.response_started = True
     await exchange.stream.send(data, exchange.world.pump.now + exchange.client_s)
     exchange.bytes_out = len(data)

@@ -22,6 +22,7 @@ from common.observe import fields as f
 from common.observe.reasons import index_of
 from common.units import first_set, parse_size
 from worker.calls import LOOK_AGAIN_S
+from worker.finish import finish_of, spelling_for
 from worker.forwarded import Adder, adders, adds_fields
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
@@ -53,6 +54,7 @@ class Frontend:
         "dont_log_null",
         "errors",
         "handshake_s",
+        "ignores_probes",
         "index",
         "is_http",
         "keep_alive_s",
@@ -67,6 +69,7 @@ class Frontend:
         "request_s",
         "response_active",
         "rules",
+        "spelling",
         "splice_request",
         "tally",
         "world",
@@ -88,6 +91,8 @@ class Frontend:
         self.handshake_s = first_set(timeouts.client_hs, timeouts.http_request, timeouts.client)
         self.client_fin_s = timeouts.client_fin
         self.dont_log_null = "dontlognull" in proxy.options
+        self.ignores_probes = "http-ignore-probes" in proxy.options
+        self.spelling = spelling_for("client", proxy, world.config.globals)
         self.closes_client = "httpclose" in proxy.options
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.keeps_response_trailers = "http-drop-response-trailers" not in proxy.options
@@ -164,6 +169,7 @@ class Backend:
         "connect_s",
         "connections",
         "errors",
+        "finish",
         "in_use",
         "index",
         "is_http",
@@ -180,6 +186,7 @@ class Backend:
         "queue",
         "queue_s",
         "reader",
+        "redirects",
         "request_total_s",
         "response_active",
         "retried_statuses",
@@ -222,7 +229,9 @@ class Backend:
         self.aborts_on_close = "abortonclose" in proxy.options
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.pretends_keep_alive = "http-pretend-keepalive" in proxy.options
-        self.plain = not adds_fields(proxy) and not self.closes_server
+        self.finish = finish_of(proxy, world.config.globals)
+        self.plain = not adds_fields(proxy) and not self.closes_server and self.finish is None
+        self.redirects = any(server.redir for server in proxy.servers)
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
         self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
         self.response_active = rules.response_active
@@ -386,4 +395,3 @@ def response_options(proxy: model.Proxy) -> Options:
         strict="http-strict-framing" in options,
         accept_invalid=bool(options & {"accept-invalid-http-response", "accept-unsafe-violations-in-http-response"}),
     )
-

@@ -245,12 +245,14 @@ class Session:
                     if not self.requests:
                         if seat is not None:
                             seat.claim()
+                        if frontend.ignores_probes:
+                            return None
                         await self._answer_unread(exchange_start, b"", 408, b"cR", "request_timeout")
                     return None
                 except OSError:
                     received = b""  # reset: for the log the same as closed
                 if not received:
-                    if not self.requests and not frontend.dont_log_null:
+                    if not self.requests and not frontend.dont_log_null and not frontend.ignores_probes:
                         log_unread(Exchange(self, None, exchange_start), b"CR", 400, 0)
                     return None
                 buffered = received
@@ -381,5 +383,3 @@ def tcp_info(sock: socket.socket, name: str) -> int | None:
     except OSError:
         return None
     return int.from_bytes(info[offset : offset + 4], "little") if len(info) >= offset + 4 else None
-
-

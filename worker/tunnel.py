@@ -16,6 +16,7 @@ from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.cut import Cut
 from worker.http.head import Response
 from worker.http.rewrite import response_head
+from worker.http.spelling import respelled
 from worker.outcome import account_end
 from worker.steps import Step
 
@@ -80,6 +81,8 @@ async def serve(session: Session) -> bytes | None:
 async def upgrade(exchange: Exchange, connection: ServerConnection, response: Response, rest: bytes) -> bool:
     """The response that ends HTTP on this connection goes to the client, then raw bytes. Always False: nothing follows."""
     head = response_head(exchange.response_editor or response, 11, True)
+    if exchange.frontend.spelling is not None:
+        head = respelled(head, exchange.frontend.spelling)
     exchange.response_started = True
     exchange.step = Step.DATA
     exchange.session.phase = "tunnel"

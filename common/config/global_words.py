@@ -328,6 +328,25 @@ def h1_case_adjust(scope: Scope, statement: Statement) -> None:
     extra(scope, statement)
 
 
+def h1_case_adjust_file(scope: Scope, statement: Statement) -> None:
+    """Two names per line, as h1-case-adjust has them; the last such file holds. Kept as pairs of names."""
+    path = values.required(statement, 0, "<file>")
+    try:
+        lines = scope.state.read(path).decode("utf-8", "surrogateescape").splitlines()
+    except OSError as error:
+        raise statement.fault(f"h1-case-adjust-file '{path}': failed to open file ({error.strerror}).", 0) from None
+    pairs: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) != 2 or words[0] != words[0].lower() or words[1].lower() != words[0] or words[0] in pairs:
+            hint = "Each line is a name in lower case and the same name as it is to be written, and no name stands twice."
+            raise statement.fault(f"h1-case-adjust-file '{path}', line {number}: '{line.strip()}' is no such pair", 0, hint)
+        pairs[words[0]] = words[1]
+    scope.state.config.globals.extra["h1-case-adjust-file"] = tuple(pairs.items())
+
+
 def master_worker(scope: Scope, statement: Statement) -> None:
     if statement.arguments:
         values.one_of(statement, 0, ("no-exit-on-failure",))

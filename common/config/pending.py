@@ -16,7 +16,7 @@ REMARK = "is understood and checked, but has no effect in this version yet"
 SLUG = "not-yet"
 
 _GLOBAL = """
-    fd-soft-limit h1-case-adjust h1-case-adjust-file h1-do-not-close-on-insecure-transfer-encoding
+    fd-soft-limit h1-do-not-close-on-insecure-transfer-encoding
     harden.reject-privileged-ports.tcp maxpipes maxsslconn pp2-never-send-local
     server-state-base server-state-file
     stats-file strict-limits
@@ -29,9 +29,8 @@ _GLOBAL = """
 """
 
 _PROXIES = """
-    force-be-switch/guid/http-send-name-header/load-server-state-from-file/log-format-sd/log-steps
-    max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats/option h1-case-adjust-bogus-client
-    option h1-case-adjust-bogus-server/option http-ignore-probes
+    force-be-switch/guid/load-server-state-from-file/log-format-sd/log-steps
+    max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats
     option independant-streams
     option independent-streams/option prefer-last-server/option proxy-status
     server-state-file-name
@@ -42,7 +41,7 @@ _PROXIES = """
 _BIND = "guid-prefix nice"
 
 _SERVER = """
-    guid hash-key non-stick pipeline pool-warm redir resolve-net resolve-opts
+    guid hash-key non-stick pipeline pool-warm resolve-net resolve-opts
     resolve-prefer resolvers stick
 """
 

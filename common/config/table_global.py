@@ -79,7 +79,7 @@ ROWS: tuple[Keyword[SectionParser], ...] = (
     ),
     row("h1-accept-payload-with-any-method", "", words.switch, "Accepts bodies in HTTP/1.0 GET, HEAD and DELETE requests."),
     row("h1-case-adjust", "<from> <to>", words.h1_case_adjust, "How a field name is written towards peers that insist on capitals.", 2, 2),
-    one("h1-case-adjust-file", "<file>", words.extra, "A file of such pairs, two names per line."),
+    one("h1-case-adjust-file", "<file>", words.h1_case_adjust_file, "A file of such pairs, two names per line."),
     row(
         "h1-do-not-close-on-insecure-transfer-encoding",
         "",

@@ -116,3 +116,41 @@ def test_expressions_and_patterns_in_checks_are_read_with_the_file(step: str, co
     assert len(found) == 1
     assert found[0][0] == 5
     assert complaint in found[0][2]
+
+
+def case_file(content: bytes) -> list[str]:
+    def read(path: str) -> bytes:
+        if path != "/names":
+            raise FileNotFoundError(2, "No such file or directory")
+        return content
+
+    result = loaded("global\n h1-case-adjust-file /names\nlisten x\n bind :1\n", options=LoadOptions(read_file=read))
+    if result.config is not None:
+        return [f"{source} {target}" for source, target in result.config.globals.extra["h1-case-adjust-file"]]
+    return [found.message for found in result.diagnostics if found.severity is Severity.ALERT]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"# names\n\n \t x-a X-A \t\ncontent-length Content-Length\n", ["x-a X-A", "content-length Content-Length"]),
+        (b"", []),
+        (b"x-a\n", ["h1-case-adjust-file '/names', line 1: 'x-a' is no such pair"]),
+        (b"X-a x-A\n", ["h1-case-adjust-file '/names', line 1: 'X-a x-A' is no such pair"]),
+        (b"x-a X-B\n", ["h1-case-adjust-file '/names', line 1: 'x-a X-B' is no such pair"]),
+        (b"x-a X-A\nx-a x-A\n", ["h1-case-adjust-file '/names', line 2: 'x-a x-A' is no such pair"]),
+        (b"x-a X-A more\n", ["h1-case-adjust-file '/names', line 1: 'x-a X-A more' is no such pair"]),
+    ],
+)
+def test_pairs_of_names_are_read_from_a_file(content: bytes, expected: list[str]) -> None:
+    assert case_file(content) == expected
+
+
+def test_a_file_of_names_that_cannot_be_read_is_an_alert() -> None:
+    def read(path: str) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    result = loaded("global\n h1-case-adjust-file /nowhere\nlisten x\n bind :1\n", options=LoadOptions(read_file=read))
+    assert [found.message for found in result.diagnostics if found.severity is Severity.ALERT] == [
+        "h1-case-adjust-file '/nowhere': failed to open file (No such file or directory)."
+    ]
