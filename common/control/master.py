@@ -24,7 +24,7 @@ from common.control.listeners import Listeners
 from common.control.member import Observed, Orders
 from common.errors import UsherError
 from common.observe.counters import Counters
-from common.process import notify
+from common.process import notify, program
 from common.process.faults import describe
 from common.process.spawner import Spawner, SpawnError
 
@@ -56,7 +56,8 @@ class Master:
     """
 
     __slots__ = (
-        *("_console", "_listeners", "_number", "_nursery", "_on_serving", "_read", "_reloading", "_spawner", "_started", "_stop", "_tasks"),
+        *("_console", "_contract", "_found", "_listeners", "_number", "_nursery", "_on_serving", "_program", "_read", "_reloading"),
+        *("_spawner", "_started", "_stop", "_tasks"),
         *("exit_signal", "generations", "life", "observed", "orders", "started_at_s"),
     )
 
@@ -82,6 +83,9 @@ class Master:
         self.observed: Observed | None = None  # hears what traffic shows of servers
         self.orders: Orders | None = None  # obeys what operators tell the processes
         self._number = 0
+        self._program = ""
+        self._contract: dict[str, bytes] = {}
+        self._found = ""  # fingerprint of a program that is on trial
         self._reloading = trio.Lock()
         self._started = trio.Event()
         self._stop = trio.Event()  # everything is to end at once
@@ -144,6 +148,7 @@ class Master:
         if started:
             self.life = Life.SERVING
             notify.ready(self.status())
+            self._program, self._contract = program.fingerprint(), program.contract()
             self._on_serving(first)
             self._started.set()
         return started
@@ -170,10 +175,13 @@ class Master:
                 return f"the service is {self.life.value}"
             notify.reloading()
             try:
+                await self._renew()
                 generation = Generation(self._read(), self._number + 1, self._listeners, self._earlier_counters())
                 await self._begin(generation)
+                await self._settle()
             except Exception as error:  # a bug in reading a file must not end a service that works
                 reason = str(error) if isinstance(error, UsherError | OSError) else describe(error)
+                await self._spawner.revert()
                 self._console.alert(f"reload failed, generation {self._number} goes on:\n{reason}")
                 return reason
             finally:
@@ -202,6 +210,30 @@ class Master:
             await generation.stop_now()
             await generation.over()
             self._forget(generation)
+
+    async def _renew(self) -> None:
+        """If the program on disk has changed: a fresh zygote, for the next generation to be of that program. Raises UsherError."""
+        found, self._found = program.fingerprint(), ""
+        if found == self._program:
+            return
+        try:
+            agreed = program.agree(self._contract, program.contract())
+        except (OSError, SyntaxError) as error:
+            raise UsherError(f"the program on disk cannot be read: {error}") from error
+        if not agreed:
+            raise UsherError(
+                "the program on disk is another version, whose processes do not understand this master: start it beside this one with "
+                "-sf, which shares the addresses, or restart the service"
+            )
+        await self._spawner.renew()
+        self._found = found
+
+    async def _settle(self) -> None:
+        """The next generation is ready."""
+        await self._spawner.settle()
+        if self._found:
+            self._console.notice("the program on disk has changed: this generation is of the new one; older TLS tickets cannot be resumed")
+            self._program, self._found = self._found, ""
 
     def _earlier_counters(self) -> Counters | None:
         """Of the generation that serves: its states of servers are handed on."""

@@ -193,13 +193,15 @@ class Spawner:
     report: hears in a sentence when a zygote was lost.
     """
 
-    __slots__ = ("_again", "_closing", "_imports", "_link", "_loading", "_report")
+    __slots__ = ("_again", "_closing", "_imports", "_link", "_loading", "_nursery", "_previous", "_report")
 
     def __init__(self, channel: socket.socket, pid: int, imports: Sequence[str], report: Callable[[str], None]) -> None:
         """channel, pid: of a first zygote, made before trio started (zygote.start_by_fork)."""
         self._imports = list(imports)
         self._report = report
         self._link = _Link(channel, pid)
+        self._previous: _Link | None = None  # while it is not settled whether the one after it is as good
+        self._nursery: trio.Nursery | None = None
         self._again = trio.Event()
         self._closing = False
         self._loading = trio.Lock()
@@ -211,19 +213,60 @@ class Spawner:
 
     async def run(self) -> None:
         """Serve one zygote after the other. Cancel it to stop; then call `close`."""
-        while True:
-            link = self._link
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(link.serve)
-                with contextlib.suppress(SpawnError):
-                    await link.load(self._imports)
-            if self._closing:
-                return
-            await link.close()
-            self._report(f"zygote ({link.zygote.pid}) was lost; another one is started for processes to come")
-            self._link = await self._another()
-            self._again.set()
-            self._again = trio.Event()
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._serve, self._link)
+            with contextlib.suppress(SpawnError):
+                await self._link.load(self._imports)
+            await trio.sleep_forever()
+
+    async def _serve(self, link: _Link) -> None:
+        """Hear one zygote; when it is lost, start another in its place."""
+        await link.serve()
+        if link is not self._link or self._closing:
+            return
+        await link.close()
+        self._report(f"zygote ({link.zygote.pid}) was lost; another one is started for processes to come")
+        self._link = await self._another()
+        self._again.set()
+        self._again = trio.Event()
+        assert self._nursery is not None
+        self._nursery.start_soon(self._serve, self._link)
+        with contextlib.suppress(SpawnError):
+            await self._link.load(self._imports)
+
+    async def renew(self) -> None:
+        """A fresh zygote, which imports the program as it is on disk now, for all processes to come. Raises SpawnError.
+
+        It is on trial until `settle` or `revert`. To be called while `run` runs.
+        """
+        async with self._loading:
+            assert self._nursery is not None and self._previous is None
+            try:
+                fresh = _Link(*zygote.start_by_exec())
+            except OSError as error:
+                raise SpawnError(f"no zygote can be started: {error.strerror}") from error
+            self._nursery.start_soon(self._serve, fresh)
+            try:
+                with trio.fail_after(IMPORT_WAIT_S):
+                    await fresh.load(self._imports)
+            except (SpawnError, trio.TooSlowError) as error:
+                await fresh.close()
+                raise error if isinstance(error, SpawnError) else SpawnError("the program was not loaded in time")
+            self._previous, self._link = self._link, fresh
+
+    async def settle(self) -> None:
+        """What the fresh zygote started is ready: the one before it may go. Its children become ours."""
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            await previous.close()
+
+    async def revert(self) -> None:
+        """What the fresh zygote started was not ready: back to the one before it."""
+        previous, self._previous = self._previous, None
+        if previous is not None:
+            fresh, self._link = self._link, previous
+            await fresh.close()
 
     async def _another(self) -> _Link:
         """Another zygote, as soon as the machine can bear one."""

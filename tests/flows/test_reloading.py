@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from common.process import program
+from tests.flows.answering import AnsweringServer
 from tests.flows.harness import Flow, defaults
+from tests.flows.peers import eventually
 from tests.flows.programs import PROGRAMS, USHER, source_root
 
 pytestmark = pytest.mark.skipif("usher" not in PROGRAMS, reason="Usher's own reload")
@@ -21,7 +26,7 @@ pytestmark = pytest.mark.skipif("usher" not in PROGRAMS, reason="Usher's own rel
 _CONFIGURATION = (
     defaults(
         global_lines="workers 2\n    stats socket <unix:operator> level admin",
-        default_lines="timeout tunnel 60s\n    timeout http-keep-alive 10s",
+        default_lines="timeout client 60s\n    timeout tunnel 60s\n    timeout http-keep-alive 10s",
     )
     + """
 listen web
@@ -46,6 +51,8 @@ listen workers
     bind abns@<abns:p5> process 3 accept-proxy
     bind <listen:own> process 2-3
     server s <server:web>
+listen nothing
+    bind <listen:nothing>
 """
 )
 RELOADS = 20
@@ -110,3 +117,104 @@ def test_reloads_lose_nobody(tmp_path: Path, listen: str, reloads: int) -> None:
         assert clients.lost() == {}
         assert clients.reconnects > 30  # keepers went over to newer processes
         assert flow.instance.pid == pid and flow.instance.process.poll() is None
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Iterator[Flow]:
+    with Flow(tmp_path, (USHER, _CONFIGURATION)) as flow:
+        server = AnsweringServer(flow.server("web"))
+        yield flow
+        server.stop()
+
+
+def get(flow: Flow, listen: str = "web") -> bytes:
+    client = flow.connect(listen)
+    client.send(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    status = client.receive_to_end().partition(b"\r\n")[0]
+    client.close()
+    return status
+
+
+OK = b"HTTP/1.1 200 OK"
+
+
+def rewrite(flow: Flow, change: Callable[[str], str]) -> None:
+    file = flow.folder / "usher-0.cfg"
+    file.write_text(change(file.read_text()))
+
+
+FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
+    "syntax": (lambda text: text + "listen x\n    bindd :1\n", "unknown keyword 'bindd'"),
+    "port taken": (lambda text: text.replace("listen web\n", "listen web\n    bind {taken}\n"), "cannot bind"),
+    "certificate missing": (lambda text: text.replace("listen web\n", "listen web\n    bind {free} ssl crt /nowhere.pem\n"), "nowhere.pem"),
+    "worker cannot start": (lambda text: text.replace("global\n", "global\n    chroot /nowhere\n"), "nowhere"),
+    "user missing": (lambda text: text.replace("global\n", "global\n    user nobody-of-that-name\n"), "nobody-of-that-name"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_reload_that_fails_changes_nothing_and_the_next_one_works(flow: Flow, fault: str) -> None:
+    """Twice in a row, during a drain, and after it all a good one."""
+    pid, client = flow.instance.pid, flow.connect("web")
+    good = (flow.folder / "usher-0.cfg").read_text()
+    assert operate(flow, "reload").startswith("Success=1")  # the first generation drains: `client` holds it
+    processes = flow.instance.processes()
+    change, said = FAULTS[fault]
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        places = {"taken": taken.getsockname(), "free": free.getsockname()}
+        shown = {name: f"{host}:{port}" for name, (host, port) in places.items()}
+        rewrite(flow, lambda text: change(text).replace("{taken}", shown["taken"]).replace("{free}", shown["free"]))
+        for _ in range(2):
+            answer = operate(flow, "reload")
+            assert answer.startswith("Success=0\n--\n"), answer
+            assert said in answer + flow.instance.output, answer
+            assert get(flow) == OK
+    eventually(lambda: set(flow.instance.processes()) <= set(processes), "what the failed reload started has gone")
+    (flow.folder / "usher-0.cfg").write_text(good)
+    assert operate(flow, "reload").startswith("Success=1")
+    client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.receive_until(b"\r\n\r\n").startswith(OK)
+    assert get(flow) == OK
+    assert flow.instance.pid == pid
+    client.close()
+
+
+def test_an_upgraded_program_is_loaded_by_the_next_reload(tmp_path: Path) -> None:
+    """The program is a copy, of which a file is changed while it runs: so that it works, and so that it does not."""
+    root = tmp_path / "program"
+    for name in program.PACKAGES:
+        shutil.copytree(source_root() / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    command = f"import sys; sys.path.insert(0, {str(root)!r}); from common.control.command import main; sys.exit(main())"
+    copied = replace(USHER, command=(sys.executable, "-I", "-c", command, "-f"))
+    with Flow(tmp_path, (copied, _CONFIGURATION)) as flow:
+        server = AnsweringServer(flow.server("web"))
+        clients = [flow.connect("web") for _ in range(3)]
+        pages = root / "worker" / "http" / "answers.py"
+        before = pages.read_text()
+        assert b"503" in get_nothing(flow)
+        pages.write_text("def half(")
+        assert operate(flow, "reload").startswith("Success=0\n--\n")
+        assert get(flow) == OK
+        pages.write_text(before.replace("No server is available to handle this request", "Nobody is at home"))
+        assert operate(flow, "reload").startswith("Success=1"), flow.instance.output
+        assert b"Nobody is at home" in get_nothing(flow)
+        for client in clients:
+            client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.receive_until(b"\r\n\r\n").startswith(OK)
+            client.close()
+        model = root / "common" / "model.py"
+        model.write_text(model.read_text().replace("    weight: int = 1\n", "    weight: int = 1\n    height: int = 1\n"))
+        refused = operate(flow, "reload")
+        assert refused.startswith("Success=0\n--\n") and "another version" in refused
+        assert get(flow) == OK
+        server.stop()
+
+
+def get_nothing(flow: Flow) -> bytes:
+    """The whole answer where there is no server."""
+    client = flow.connect("nothing")
+    client.send(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    answer = client.receive_to_end()
+    client.close()
+    return answer
