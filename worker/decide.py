@@ -150,6 +150,7 @@ async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:
         exchange.request_at = None  # for the log nothing was asked
         raise Cut(b"PR", 0, "dropped_by_rule")
     elif isinstance(verdict, Refuse):
+        exchange.request_at = None  # what cannot be understood was never complete: TR is none
         raise Cut(b"PR", verdict.status, "refused_by_rule")
     elif isinstance(verdict, Reject):
         exchange.request_at = None
@@ -299,6 +300,7 @@ async def response(exchange: Exchange, backend: Backend) -> Answer | None:
     frontend = exchange.frontend
     head = exchange.response_head
     assert head is not None
+    exchange.forget_request_variables()
     if backend.rules.tcp_response:
         _response_content(exchange, inspect(backend.rules.tcp_response, exchange))
     captures = frontend.rules.captures
@@ -352,6 +354,7 @@ def _response_content(exchange: Exchange, verdict: object) -> None:
 
 def after_response(exchange: Exchange) -> None:
     """Run the http-after-response rules on whatever goes to the client. They cannot stop it: rewriting that fails is passed over."""
+    exchange.forget_request_variables()
     for rules in _both(exchange):
         if rules.after_response:
             exchange.rewriting_is_lenient = True

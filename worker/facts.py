@@ -363,6 +363,10 @@ class ExchangeFacts:
             self._req = {}
         return self._req
 
+    def forget_request_variables(self) -> None:
+        """Scope req ends where the response begins."""
+        self._req = None
+
     @property
     def res_variables(self) -> Variables:
         if self._res is None:

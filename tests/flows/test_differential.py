@@ -20,10 +20,12 @@ import pytest
 from tests.conftest import need
 from tests.flows import certificates
 from tests.flows.answering import AnsweringServer
+from tests.flows.blocks import block
 from tests.flows.differential_cases import CASES, NONE, Case
 from tests.flows.harness import Flow, defaults
 from tests.flows.messages import parse_head, wire
 from tests.flows.programs import BY_NAME, HAPROXY, PROGRAMS, Program
+from tests.flows.rule_cases import RULE_CASES
 
 OTHER = BY_NAME["usher" if "usher" in PROGRAMS else "haproxy"]
 
@@ -36,7 +38,10 @@ class Outcome:
 
 
 def configuration() -> str:
-    return defaults() + "".join(case.section() for case in [*CASES, Case("log_of_a_long_target")])
+    users = block("users", "userlist people\n    group staff users user\n    user user insecure-password pass")
+    other = block("other", "backend other\n    server s 127.0.0.1:1\nbackend a.example\n    server s 127.0.0.1:1")
+    sections = "".join(case.section() for case in [*CASES, *RULE_CASES, Case("log_of_a_long_target")])
+    return defaults(global_lines="expose-experimental-directives") + users + other + sections
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +56,12 @@ def start(program: Program, folder: Path) -> Flow:
     certificates.put_into(folder)
     (folder / "page").write_bytes(b"HTTP/1.1 503 Our Own\r\nContent-Length: 4\r\nContent-Type: text/plain\r\n\r\nours")
     (folder / "map").write_text("a.example  first\nb.example  second\n")
+    (folder / "backends").write_text("/path a.example\n/ nobody\n")
     (folder / "list").write_text("# names\na.example\nb.example\n")
     return Flow(folder, (program, configuration()))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [*CASES, *RULE_CASES], ids=str)
 def test_both_programs_leave_the_same_traces(both: tuple[Flow, Flow], case: Case) -> None:
     for flow in both:
         if case.name in flow.refused:
