@@ -23,10 +23,9 @@ from common.config.certificate_file import (
     companions_left_out,
     load,
     lookup_of,
-    of_pem,
     words,
 )
-from common.model import Config, StoredCertificate
+from common.model import CertificateLine, Config, Place, StoredCertificate
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
 
@@ -87,7 +86,7 @@ class CertificateStore:
     changes comes with the command.
     """
 
-    __slots__ = ("_scratch", "_stores", "_words", "held", "lookup")
+    __slots__ = ("_scratch", "_stores", "_words", "empty", "held", "lists", "lookup")
 
     def __init__(self, config: Config | None = None) -> None:
         """Raises CertificateError."""
@@ -96,6 +95,8 @@ class CertificateStore:
         levels = config.globals.extra.get("ssl-security-level", ()) if config is not None else ()
         self._scratch = Scratch(int(levels[-1][0]) if levels else None)
         self.held: dict[str, CertificateFile] = {}
+        self.empty: set[str] = set()  # made by `new ssl cert`, without a certificate yet
+        self.lists: dict[str, list[CertificateLine]] = {}  # crt-lists and directories, which operators may edit
         self._words: dict[str, tuple[str, ...]] = {}
 
     def named(self, word: str) -> tuple[str, ...]:
@@ -113,11 +114,13 @@ class CertificateStore:
                 if path not in self.held:
                     self.held[path] = self._scratch.prove(load(path, read_file, self.lookup, known))
             found = self._words[word] = tuple(paths)
+            if paths != [word] and os.path.isdir(word):
+                self.lists[word] = [CertificateLine(Place(word, number), path) for number, path in enumerate(paths, 1)]
         return found
 
-    def from_text(self, name: str, data: bytes, key: bytes | None = None) -> CertificateFile:
-        """A certificate from PEM text that an operator sent; key: where it is not in there. Raises CertificateError."""
-        return self._scratch.prove(of_pem(name, name, data, lambda: (name, key if key is not None else data), self.lookup))
+    def prove(self, certificate: CertificateFile) -> CertificateFile:
+        """Raises CertificateError for what OpenSSL would refuse."""
+        return self._scratch.prove(certificate)
 
     def _stored(self, word: str) -> StoredCertificate | None:
         store, _, name = word[1:].partition("/") if word.startswith("@") else ("", "", word)

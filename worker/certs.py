@@ -111,12 +111,33 @@ class BindTls:
                 _lib.SSL_set_options(tls.ssl, version_options(choice[0].settings))
         return tls
 
+    @property
+    def names(self) -> Names:
+        return self._names
+
     def rebuild(self) -> None:
         """Certificates or authorities have changed. Connections that have begun keep what they have."""
         self._contexts.clear()
         for entry in self.entries:
             entry.certificate = self._store.held[entry.certificate.path]
         self._index()
+
+    def prove(self, entries: list[Entry]) -> None:
+        """Raises ConfigError for certificates and settings that OpenSSL refuses."""
+        for entry in entries:
+            self._prepare(SSL.Context(SSL.TLS_SERVER_METHOD), entry.settings, (entry.certificate,))
+
+    def trusts(self, path: str) -> bool:
+        """Whether a ca-file or crl-file of that name is among its settings."""
+        distinct = {id(entry.settings): entry.settings for entry in self.entries}.values()
+        return any(path in (one.ca_file, one.ca_verify_file, one.crl_file) for one in (self.settings, *distinct))
+
+    def retrust(self) -> None:
+        """Authorities have changed: of the initial context too, whose store verifies clients that resume."""
+        self._authorities.install(
+            self.context, self.settings, server_side=True, verifies=verifies(self.settings, server_side=True), announces=False
+        )
+        self.rebuild()
 
     # --- which certificates there are --------------------------------------------------------------------------------
 
@@ -128,10 +149,13 @@ class BindTls:
         for position, word in enumerate((*settings.certificates, "")):
             for one in settings.crt_lists:
                 if one.after == position:
+                    self._store.lists.setdefault(one.path, list(one.lines))
                     for line in one.lines:
                         yield from self.of_line(line)
-            for path in self._store.named(word) if word else ():
-                yield Entry(self._store.held[path], settings, word)
+            paths = self._store.named(word) if word else ()
+            lines = self._store.lists.get(word, ())
+            for number, path in enumerate(paths):
+                yield Entry(self._store.held[path], settings, word, line=lines[number] if lines else None)
 
     def of_line(self, line: CertificateLine) -> Iterator[Entry]:
         """What one line of a crt-list stands for. Raises ConfigError."""

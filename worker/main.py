@@ -21,7 +21,11 @@ from common.net.claim_page import join_barriers
 from common.process import privileges
 from common.process.launch import Launch, abns_channel_fd, channel_fd
 from common.process.tier import obey, open_control, open_counters, report_failure
-from worker import show_sessions  # noqa: F401 - registers its commands
+from worker import (  # noqa: F401  # they register what they answer
+    certificate_commands,
+    show_sessions,
+    trust_commands,
+)
 from worker.commands import COMMANDS
 from worker.drain import Listening
 from worker.receive import ClientDoor, accept_channels

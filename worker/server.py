@@ -73,7 +73,7 @@ class Server:
         found = initial(server)
         if found is not None:
             self._family, self._address = sockaddr(found)
-        self.tls = ServerTls(server.tls, world.tuning, world.authorities) if server.tls is not None else None
+        self.tls = ServerTls(server.tls, world.tuning, world.authorities, world.certificates) if server.tls is not None else None
         self.announcement = Announcement(server, backend.rules.tlvs.get(server.name, ())) if server.send_proxy else None
         self.outlet = outlet_of(server, backend.model, world.config.globals)
         self.usable = not server.disabled

@@ -11,7 +11,7 @@ from OpenSSL import SSL
 
 from common.model import Tls
 from common.net.stream import Stream
-from worker.certificate import install, load_certificate
+from worker.certificate import CertificateStore, install
 from worker.tls import TlsStream, Verification
 from worker.tls_policy import SERVED_PROTOCOLS, apply_policy, expect_name, keep_secret, verifies
 from worker.tls_tuning import Tuning
@@ -24,22 +24,46 @@ SESSIONS_MAX = 256
 class ServerTls:
     """The TLS side of one `server … ssl`."""
 
-    __slots__ = ("_keeps_secrets", "_sessions", "_verifies", "context", "settings")
+    __slots__ = ("_authorities", "_sessions", "_store", "_tuning", "_verifies", "certificates", "context", "settings")
 
-    def __init__(self, settings: Tls, tuning: Tuning = Tuning(), authorities: Authorities | None = None) -> None:  # noqa: B008
+    def __init__(
+        self,
+        settings: Tls,
+        tuning: Tuning = Tuning(),  # noqa: B008  # a frozen value
+        authorities: Authorities | None = None,
+        store: CertificateStore | None = None,
+    ) -> None:
         """Raises ConfigError for certificates and settings that cannot be used."""
         self.settings = settings
-        self.context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        self.certificates: tuple[str, ...] = ()
+        self._tuning = tuning
+        self._authorities = authorities or Authorities()
+        self._store = store or CertificateStore()
         self._verifies = verifies(settings, server_side=False)
         self._sessions: dict[bytes | None, SSL.Session] = {}
-        apply_policy(self.context, settings, server_side=False, tuning=tuning, authorities=authorities)
-        self._keeps_secrets = tuning.keeps_secrets
-        if tuning.keeps_secrets:
-            self.context.set_keylog_callback(keep_secret)
-        for path in settings.certificates[:1]:
-            install(self.context, [load_certificate(path)])
+        self.context = self._made()
+
+    def rebuild(self) -> None:
+        """Its certificate or its authorities have changed: later connections are made anew. Raises ConfigError."""
+        self.context = self._made()
+        self._sessions.clear()
+
+    def trusts(self, path: str) -> bool:
+        """Whether a ca-file or crl-file of that name is among its settings."""
+        return path in (self.settings.ca_file, self.settings.crl_file)
+
+    def _made(self) -> SSL.Context:
+        settings = self.settings
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        apply_policy(context, settings, server_side=False, tuning=self._tuning, authorities=self._authorities)
+        if self._tuning.keeps_secrets:
+            context.set_keylog_callback(keep_secret)
+        for word in settings.certificates[:1]:
+            self.certificates = self._store.named(word)[:1]
+            install(context, [self._store.held[path] for path in self.certificates])
         if settings.alpn:
-            self.context.set_alpn_protos([name.encode() for name in settings.alpn if name.encode() in SERVED_PROTOCOLS] or [b"http/1.1"])
+            context.set_alpn_protos([name.encode() for name in settings.alpn if name.encode() in SERVED_PROTOCOLS] or [b"http/1.1"])
+        return context
 
     async def connect(self, stream: Stream, server_name: bytes | None, deadline: float) -> TlsStream:
         """Handshake over a connected stream, for that name. Raises TlsError, DeadlinePassed; the stream is closed then."""
@@ -61,7 +85,7 @@ class ServerTls:
         return tls
 
     def _verification(self) -> Verification | None:
-        return Verification() if self._verifies or self._keeps_secrets else None
+        return Verification() if self._verifies or self._tuning.keeps_secrets else None
 
     def _expected(self, server_name: bytes | None) -> bytes | None:
         """Whom the certificate must be for: the name that is sent; `verifyhost` where none is, or only what the client asked for."""

@@ -31,8 +31,9 @@ Key = tuple[str | None, str | None, str | None, bool]
 
 @dataclass(frozen=True, slots=True)
 class TrustFile:
-    """What a ca-file or crl-file holds."""
+    """What a ca-file or crl-file holds. what: "CA" or "CRL", as it is used."""
 
+    what: str
     certificates: tuple[x509.Certificate, ...]
     crls: tuple[x509.CertificateRevocationList, ...]
 
@@ -46,8 +47,8 @@ class Authorities:
         self.held: dict[str, TrustFile] = {}
         self._stores: dict[Key, SSL.Context] = {}
 
-    def install(self, context: SSL.Context, settings: Tls, *, server_side: bool, verifies: bool) -> None:
-        """Give a context its store, and on the side of servers the names of the authorities that clients hear. Raises ConfigError."""
+    def install(self, context: SSL.Context, settings: Tls, *, server_side: bool, verifies: bool, announces: bool = True) -> None:
+        """Give a context its store, and, on our side of binds, the names of the authorities that clients hear. Raises ConfigError."""
         system = not server_side and verifies and not settings.ca_file
         key = (settings.ca_file, settings.ca_verify_file, settings.crl_file, system)
         if any(key):
@@ -57,7 +58,7 @@ class Authorities:
             store = _lib.SSL_CTX_get_cert_store(template._context)
             _lib.X509_STORE_up_ref(store)
             _lib.SSL_CTX_set_cert_store(context._context, store)
-        if server_side and settings.ca_file and settings.ca_file != SYSTEM and settings.ca_names:
+        if announces and server_side and settings.ca_file and settings.ca_file != SYSTEM and settings.ca_names:
             for certificate in self.of(settings.ca_file).certificates:
                 context.add_client_ca(certificate)
 
@@ -65,7 +66,7 @@ class Authorities:
         """Raises ConfigError."""
         found = self.held.get(path)
         if found is None:
-            found = self.held[path] = parse(path, b"\n".join(_contents(path, what)))
+            found = self.held[path] = parse(path, b"\n".join(_contents(path, what)), what)
         return found
 
     def replace(self, path: str, found: TrustFile | None) -> None:
@@ -98,7 +99,7 @@ class Authorities:
         return context
 
 
-def parse(path: str, data: bytes) -> TrustFile:
+def parse(path: str, data: bytes, what: str) -> TrustFile:
     """Authorities and lists in PEM text. Raises ConfigError when there is none, or one is damaged."""
     try:
         certificates = tuple(x509.load_pem_x509_certificate(match[0]) for match in _CERTIFICATE.finditer(data))
@@ -107,7 +108,7 @@ def parse(path: str, data: bytes) -> TrustFile:
         raise ConfigError(f"unable to load '{path}': {str(error).split('.')[0]}") from error
     if not certificates and not crls:
         raise ConfigError(f"unable to set CA file '{path}': no PEM certificate in it")
-    return TrustFile(certificates, crls)
+    return TrustFile(what, certificates, crls)
 
 
 def _believe(store: crypto.X509Store, found: TrustFile) -> None:

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common import model
 from common.acl.environment import CompileEnvironment
@@ -57,6 +57,10 @@ from worker.tls_tuning import Tuning
 from worker.trust import Authorities
 from worker.watch import Watches
 
+if TYPE_CHECKING:
+    from worker.certificate_commands import Change
+    from worker.trust_commands import TrustChange
+
 
 class World:
     """See the module. Implements common.acl.facts_world.WorldFacts and worker.receive.Receiver."""
@@ -99,6 +103,8 @@ class World:
         self.certificates = CertificateStore(self.config)
         self.authorities = Authorities()
         self.bind_contexts: dict[int, BindTls] = {}
+        self.certificate_change: Change | None = None  # transactions of operators
+        self.trust_changes: dict[str, TrustChange] = {}
         self._build()
         self.orders = Orders(self.pump)
         self.maps.tell = self.orders.tell

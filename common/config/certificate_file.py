@@ -108,20 +108,44 @@ def load(path: str, read: Read, lookup: Lookup, stored: StoredCertificate | None
     file = stored.certificate if stored is not None else path
     key_file = stored.key if stored is not None else None
     data = _read(file, read, "certificate")
-    found = of_pem(path, file, data, lambda: _key_data(file, key_file, data, read, lookup), lookup)
-    staple = _staple(file, stored.ocsp if stored is not None else None, found.leaf, read, lookup)
-    return CertificateFile(found.path, found.leaf, found.chain, found.key, found.names, staple, found.dh)
-
-
-def of_pem(path: str, file: str, data: bytes, key_data: Callable[[], tuple[str, bytes]], lookup: Lookup) -> CertificateFile:
-    """The certificate in PEM text. key_data: (where it stands, text) of its key. Raises CertificateError."""
     certificates = _certificates(file, data)
     leaf = certificates[0]
-    where, key_text = key_data()
+    where, key_text = _key_data(file, key_file, data, read, lookup)
     key = _key(where, key_text)
     _match(file, leaf, key)
+    staple = _staple(file, stored.ocsp if stored is not None else None, leaf, read, lookup)
     dh = _DH.search(data)
-    return CertificateFile(path, leaf, _chain(certificates, lookup), key, _names(leaf), dh=dh[0] if dh else b"")
+    return CertificateFile(path, leaf, _chain(certificates, lookup), key, _names(leaf), staple, dh[0] if dh else b"")
+
+
+def revised(
+    name: str,
+    held: CertificateFile | None,
+    lookup: Lookup,
+    *,
+    pem: bytes | None = None,
+    key: bytes | None = None,
+    staple: bytes | None = None,
+) -> CertificateFile:
+    """A certificate with parts of it replaced by what an operator sent, PEM and DER. Raises CertificateError unless all of it fits."""
+    if pem is not None:
+        certificates = _certificates(name, pem)
+        leaf, chain = certificates[0], _chain(certificates, lookup)
+        key = pem if key is None and _KEY_MARK in pem else key
+    elif held is not None:
+        leaf, chain = held.leaf, held.chain
+    else:
+        raise CertificateError(f"unable to load certificate from file '{name}': no PEM certificate in it")
+    if key is None and held is None:
+        raise CertificateError(f"unable to load private key from file '{name}': no PEM key in it", slug="no-key")
+    new_key = held.key if key is None and held is not None else _key(name, key or b"")
+    _match(name, leaf, new_key)
+    if staple is None:
+        staple = held.staple if held is not None and held.leaf.serial_number == leaf.serial_number else b""
+    elif staple_for(leaf, staple):
+        raise CertificateError(f"unable to use the OCSP response for '{name}': {staple_for(leaf, staple)}", slug="bad-staple")
+    dh = _DH.search(pem or b"")
+    return CertificateFile(name, leaf, chain, new_key, _names(leaf), staple, dh[0] if dh else b"")
 
 
 def staple_for(leaf: x509.Certificate, data: bytes) -> str:
