@@ -20,7 +20,7 @@ from common.net.pump import DeadlinePassed, Strand
 from common.net.stream import READ_SIZE, Stream
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
-from worker import decide, tunnel
+from worker import decide, misdirected, tunnel
 from worker.exchange import Exchange
 from worker.http.head import Request
 from worker.linger import linger
@@ -174,8 +174,11 @@ class Session:
                     self.phase = "handshake"
                     await self._handshake(deadline)
             except WireError as error:
+                misdirected.instead_of_header(self)
                 return self._refuse(proxy_fault(error.slug), error.slug)
             except TlsError as error:
+                if error.slug in _NO_TLS:
+                    await misdirected.instead_of_tls(self, error.slug)
                 return self._refuse(_TLS_FAULTS.get(error.slug, ConnectionFault.TLS_HANDSHAKE), error.slug)
             except DeadlinePassed:
                 if self.phase == "handshake":
@@ -316,6 +319,7 @@ class Session:
 
     async def _answer_unread(self, start: float, received: bytes, status: int, termination: bytes, slug: str) -> None:
         """Tell the client what is wrong with a request that could not be read, log it, close."""
+        misdirected.instead_of_http(self, received)
         exchange = self.exchange = Exchange(self, None, start)
         exchange.client_buffer = received
         self.lingers = status != 408
@@ -355,6 +359,7 @@ class Session:
         return False
 
 
+_NO_TLS = {"tls_http_request", "tls_wrong_version", "tls_protocol_error"}
 _TLS_FAULTS = {
     "tls_closed_in_handshake": ConnectionFault.TLS_CLOSED,
     "tls_no_client_certificate": ConnectionFault.TLS_HANDSHAKE,

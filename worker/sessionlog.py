@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _SERVER_SIDE = re.compile(r"%(?:\{[^}]*\})?(?:bi|bp|si|sp)\b|bc_(?:src|dst)")
 _INFO = LEVELS["info"]
 _ERR = LEVELS["err"]
+_NOTICE = LEVELS["notice"]
 Build = Callable[[Facts], bytes]
 
 
@@ -100,6 +101,11 @@ class SessionLog:
         """`do-log`: a line about an exchange that goes on."""
         if self.wanted:
             self._logger.log(_INFO, self._format(exchange))
+
+    def notice(self, text: str) -> None:
+        """A line that is about no exchange."""
+        if self.wanted:
+            self._logger.log(_NOTICE, text.encode("utf-8", "replace"))
 
     def refusal(self, exchange: Exchange, message: bytes) -> None:
         """The line of a connection that ended before it asked for anything. HAProxy manual 8.2.5."""

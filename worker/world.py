@@ -27,6 +27,7 @@ from common.observe import fields as f
 from common.observe.counters import Counters
 from common.observe.history import History
 from common.observe.log_line import LEVELS
+from common.observe.misdirected import Memory
 from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.observe.sessions import Recent
 from common.process.launch import Launch
@@ -103,6 +104,7 @@ class World:
         self.certificates = CertificateStore(self.config)
         self.authorities = Authorities()
         self.bind_contexts: dict[int, BindTls] = {}
+        self.misdirected = Memory()
         self.certificate_change: Change | None = None  # transactions of operators
         self.trust_changes: dict[str, TrustChange] = {}
         self._build()
