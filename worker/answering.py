@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from common.errors import WireError
 from common.net.stream import Stream
+from common.observe.fields import DRESP
 from worker import decide, tunnel
 from worker.body import Body, response_body
 from worker.connect import ServerConnection
 from worker.cut import Cut
+from worker.http.cacheability import has_cacheable_cookie
 from worker.http.framing import CLOSE_BODY, NO_BODY, BodyKind
 from worker.http.head import Response
 from worker.http.rewrite import body_to_client, response_head
@@ -110,12 +112,28 @@ async def pass_on_unusual(exchange: Exchange, connection: ServerConnection, resp
         if answer is not None:
             exchange.drop_connection()
             return await reply(exchange, answer)
+        if exchange.routed.checks_cache and _is_unsafe_to_cache(exchange, response):
+            raise Cut(b"PH", 502, "cacheable_cookie")
         rest = exchange.response_buffer
         exchange.status = (exchange.response_editor or response).status
     if response.body.kind is _TUNNEL:
         return await tunnel.upgrade(exchange, connection, response, rest)
     keep = pass_on_whole(exchange, connection, response, rest)
     return keep if keep is not None else await pass_on(exchange, connection, response, rest)
+
+
+def _is_unsafe_to_cache(exchange: Exchange, response: Response) -> bool:
+    """`option checkcache`: counted and told, because the application needs mending."""
+    assert exchange.head is not None and exchange.routed is not None
+    if not has_cacheable_cookie(exchange.head.method, exchange.response_editor or response):
+        return False
+    tally = (exchange.leased or exchange.routed).tally
+    tally.words[DRESP] += 1
+    tally.touch()
+    exchange.response_editor = exchange.response_head = None
+    backend = exchange.routed.name
+    exchange.world.log("alert", f"a cacheable response of backend '{backend}' sets a cookie: blocked (option checkcache)")
+    return True
 
 
 async def _pass_body(exchange: Exchange, body: Body, head: bytes, rest: bytes) -> bytes:

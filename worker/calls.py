@@ -10,9 +10,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from common.net.pump import DeadlinePassed, Pump
 from common.net.stream import Stream
+from common.observe import fields as f
+from worker.servers.places import LocalPlaces, Places, SharedPlaces
+
+if TYPE_CHECKING:
+    from worker.proxies import Backend
 
 LOOK_AGAIN_S = 0.05
 
@@ -62,3 +68,19 @@ class Calls:
 
     def _name(self, row: int) -> str:
         return f"\0{self._prefix}{row}"
+
+
+def make_places(backend: Backend) -> Places:
+    """How many requests each server has, counted over all workers where there are several and a server has a limit."""
+    world = backend.world
+    counters = world.counters
+    numbers = counters.layout.servers[backend.index]
+    if backend.unlimited or counters.layout.processes < 2:
+        return LocalPlaces(backend.in_use)
+    row = counters.process_index
+    assert row is not None
+    taken = [counters.across(number, f.PLACES) for number in numbers]
+    heads = [counters.across(number, f.QUEUE_HEAD)[: counters.layout.processes] for number in numbers]
+    for column, used in zip(taken, backend.in_use, strict=True):
+        column[row] = used
+    return SharedPlaces(taken, heads, row, world.fence, world.calls.call)

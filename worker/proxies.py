@@ -21,14 +21,15 @@ from common.net.pump import DeadlinePassed, Strand
 from common.observe import fields as f
 from common.observe.reasons import index_of
 from common.units import first_set, parse_size
-from worker.calls import LOOK_AGAIN_S
+from worker.calls import LOOK_AGAIN_S, make_places
 from worker.finish import finish_of, spelling_for
 from worker.forwarded import Adder, adders, adds_fields
 from worker.http.head import Limits, Options, RequestReader, ResponseReader
 from worker.pages import ErrorPages
+from worker.preferring import preferred
 from worker.route.rules import Rules
 from worker.server import Server
-from worker.servers.places import Capacity, LocalPlaces, Places, SharedPlaces
+from worker.servers.places import Capacity, SharedPlaces
 from worker.servers.queue import BackendQueue, Ticket
 from worker.servers.retry import Budget, Policy, retry_on
 from worker.stickiness import Stickiness
@@ -59,6 +60,7 @@ class Frontend:
         "is_http",
         "keep_alive_s",
         "keeps_response_trailers",
+        "kept_connections_max",
         "listeners",
         "log",
         "make_unique_id",
@@ -93,6 +95,7 @@ class Frontend:
         self.dont_log_null = "dontlognull" in proxy.options
         self.ignores_probes = "http-ignore-probes" in proxy.options
         self.spelling = spelling_for("client", proxy, world.config.globals)
+        self.kept_connections_max = int(_word(proxy, "max-session-srv-conns", "5"))
         self.closes_client = "httpclose" in proxy.options
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.keeps_response_trailers = "http-drop-response-trailers" not in proxy.options
@@ -165,6 +168,7 @@ class Backend:
         "_looks_again",
         "aborts_on_close",
         "balancer",
+        "checks_cache",
         "closes_server",
         "connect_s",
         "connections",
@@ -173,6 +177,7 @@ class Backend:
         "in_use",
         "index",
         "is_http",
+        "keep_alive_queue_max",
         "keeps_bodies",
         "keeps_request_trailers",
         "kept_bytes_max",
@@ -182,6 +187,7 @@ class Backend:
         "only_server",
         "places",
         "plain",
+        "prefers_last",
         "pretends_keep_alive",
         "queue",
         "queue_s",
@@ -226,6 +232,9 @@ class Backend:
         self.keeps_bodies = self.retry_policy.on.needs_request
         self.kept_bytes_max = _kept_bytes_max(world.config.globals)
         self.keeps_request_trailers = "http-drop-request-trailers" not in proxy.options
+        self.prefers_last = "prefer-last-server" in proxy.options
+        self.keep_alive_queue_max = int(_word(proxy, "max-keep-alive-queue", "-1"))
+        self.checks_cache = "checkcache" in proxy.options
         self.aborts_on_close = "abortonclose" in proxy.options
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.pretends_keep_alive = "http-pretend-keepalive" in proxy.options
@@ -234,7 +243,7 @@ class Backend:
         self.redirects = any(server.redir for server in proxy.servers)
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
         self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
-        self.response_active = rules.response_active
+        self.response_active = rules.response_active or self.checks_cache
         self._adders: dict[int, list[Adder]] = {}
         self.key_of = rules.balance_key
         self.tally = world.tallies.of(world.counters.backend(index), self._derive)
@@ -279,6 +288,8 @@ class Backend:
         named = self._named_by_rule(exchange) if self.rules.use_server and not excluded else None
         if self.stickiness is not None:
             named = self.stickiness.choose(exchange, named, excluded)
+        if named is None and exchange.session.last_servers:
+            named = preferred(self, exchange, excluded)
         if named is not None:
             return named
         key = self.key_of(exchange) if self.key_of is not None else None
@@ -351,22 +362,6 @@ class Backend:
         words[f.SCUR] = self.connections
         words[f.SMAX] = max(words[f.SMAX], self.connections)
         words[f.STOT] = words[f.REQ_TOT] + self.connections
-
-
-def make_places(backend: Backend) -> Places:
-    """How many requests each server has, counted over all workers where there are several and a server has a limit."""
-    world = backend.world
-    counters = world.counters
-    numbers = counters.layout.servers[backend.index]
-    if backend.unlimited or counters.layout.processes < 2:
-        return LocalPlaces(backend.in_use)
-    row = counters.process_index
-    assert row is not None
-    taken = [counters.across(number, f.PLACES) for number in numbers]
-    heads = [counters.across(number, f.QUEUE_HEAD)[: counters.layout.processes] for number in numbers]
-    for column, used in zip(taken, backend.in_use, strict=True):
-        column[row] = used
-    return SharedPlaces(taken, heads, row, world.fence, world.calls.call)
 
 
 def _word(proxy: model.Proxy, keyword: str, default: str) -> str:

@@ -19,6 +19,7 @@ from common.net.sockaddr import SockAddr, initial, is_numeric, sockaddr
 from common.observe import fields as f
 from worker.announcement import Announcement
 from worker.http.head import Response
+from worker.preferring import authenticates_connection, remember
 from worker.server_tls import ServerTls
 from worker.servers.idle import Fate, IdleBook, Reuse
 from worker.stickiness import packed_place
@@ -45,6 +46,7 @@ class Server:
         "announcement",
         "backend",
         "idle",
+        "is_unusual",
         "maxconn",
         "model",
         "outlet",
@@ -76,6 +78,7 @@ class Server:
         self.tls = ServerTls(server.tls, world.tuning, world.authorities, world.certificates) if server.tls is not None else None
         self.announcement = Announcement(server, backend.rules.tlvs.get(server.name, ())) if server.send_proxy else None
         self.outlet = outlet_of(server, backend.model, world.config.globals)
+        self.is_unusual = self.tls is not None or backend.prefers_last
         self.usable = not server.disabled
         self.alive = not server.disabled  # it serves who must come to it, though balancing may not choose it
         self.idle: IdleBook[ServerConnection] = IdleBook(
@@ -201,7 +204,10 @@ class Server:
             self._learn_session(connection)
         if (not stream.drained and stream.peek_end()) or connection.address is not self.address:
             fate = Fate.CLOSE
-        elif connection.is_private or self.tls is not None or b"keep-alive" in response.special:
+        elif connection.is_private or self.is_unusual or response.tells_pool:
+            remember(self, exchange, response)
+            if authenticates_connection(response):
+                connection.is_private = True
             timeout_s, left = response.keep_alive_hints
             fate = self.idle.put(
                 connection,
@@ -224,7 +230,11 @@ class Server:
             if previous is not None:
                 self.idle.closed()
                 previous.close()
-            exchange.session.kept[self] = connection
+            if len(exchange.session.kept) >= exchange.frontend.kept_connections_max:
+                self.idle.closed()
+                connection.close()
+            else:
+                exchange.session.kept[self] = connection
 
     def drop(self, connection: ServerConnection) -> None:
         """After an exchange whose connection is of no more use."""

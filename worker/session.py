@@ -6,6 +6,8 @@ Read `run` first: it is the story. A session knows who the client is; an exchang
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from common import model
@@ -31,10 +33,11 @@ from worker.tls_hello import look_at_hello
 
 if TYPE_CHECKING:
     from worker.connect import ServerConnection
-    from worker.proxies import Frontend
+    from worker.proxies import Backend, Frontend
     from worker.server import Server
     from worker.world import World
 
+NOWHERE: Mapping[Backend, tuple[Server, bool]] = MappingProxyType({})
 PIPELINED_PER_TURN = 64
 """Requests of one client that are answered before everybody else gets a turn."""
 
@@ -54,6 +57,7 @@ class Session:
         "has_tls",
         "id",
         "kept",
+        "last_servers",
         "lingers",
         "opened_at",
         "phase",
@@ -87,6 +91,7 @@ class Session:
         self.variables: Variables = {}
         self.tracked: dict[int, StickEntry] | None = None  # by tcp-request connection and session rules
         self.kept: dict[Server, ServerConnection] = {}  # idle server connections that only this client's requests may use
+        self.last_servers: Mapping[Backend, tuple[Server, bool]] = NOWHERE  # worker/preferring.py
         self.fc_err = 0
         self.requests = 0
         self.phase = "accept"

@@ -30,9 +30,9 @@ _GLOBAL = """
 
 _PROXIES = """
     force-be-switch/guid/load-server-state-from-file/log-format-sd/log-steps
-    max-keep-alive-queue/max-session-srv-conns/option checkcache/option contstats
+    option contstats
     option independant-streams
-    option independent-streams/option prefer-last-server/option proxy-status
+    option independent-streams/option proxy-status
     server-state-file-name
     stick match/stick on
     stick store-request/stick store-response/stick-table

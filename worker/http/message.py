@@ -122,9 +122,12 @@ class Request(Head):
 
 
 class Response(Head):
-    """A response that was accepted. interim: 1xx other than 101: another head follows. upgrade: the protocol a 101 switches to."""
+    """A response that was accepted. interim: 1xx other than 101: another head follows. upgrade: the protocol a 101 switches to.
 
-    __slots__ = ("interim", "reason", "status", "upgrade")
+    tells_pool: it says something of what its connection may be used for: how long, or for whom.
+    """
+
+    __slots__ = ("interim", "reason", "status", "tells_pool", "upgrade")
 
     def __init__(
         self,
@@ -148,6 +151,7 @@ class Response(Head):
         self.faulty = faulty
         self.length_as_is = length_as_is
         self.forwarded = self._fields = self._lower = self._found = None
+        self.tells_pool = status == 401 or status == 407 or b"keep-alive" in special
         self.interim = status < 200 and status != 101
         self.upgrade = special.get(b"upgrade") if status == 101 else None
 
