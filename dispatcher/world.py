@@ -15,17 +15,20 @@ from common.errors import ConfigError, ExpressionError
 from common.model import Bind, Config, LogTarget, Proxy
 from common.net.logs import Logger, Outlets
 from common.net.pump import Pump, Strand
-from common.net.sockaddr import abstract_name
+from common.net.relay import limit_pipes
+from common.net.sockaddr import abstract_name, has_privileged_port
 from common.observe import fields as f
 from common.observe.counters import Counters
 from common.observe.layout import HB_PID
 from common.observe.log_line import LEVELS
 from common.observe.sessions import Recent
+from common.process.blocked import watch_turns
 from common.process.launch import Launch
 from common.process.plan import is_dispatcher_listen
+from common.process.switches import rejects_privileged_ports
 from common.process.zygote import EXIT_BROKEN
 from common.units import first_set
-from dispatcher.accept import Door
+from dispatcher.accept import Door, Take
 from dispatcher.facts import ProcessFacts
 from dispatcher.gates import make_gates
 from dispatcher.introduction import Rules, farm_welcome, handover_taker, visitor_taker
@@ -70,6 +73,8 @@ class World:
         self._facts = ProcessFacts(launch, counters)
         self._remarks, self.remarks = trio.open_memory_channel[str](REMARKS_MAX)
         self.logger = self._logger(self.config.globals.logs, None)
+        watch_turns(self.pump, self.config.globals, self.log)
+        limit_pipes(self.config.globals, launch.dispatchers)
         self.gates = make_gates(self.pump, self.config, self._listening(), launch.dispatchers)
         try:
             set_global_variables(self.config, self._facts)
@@ -170,7 +175,17 @@ class World:
         return int(self.config.globals.tune.get("tune.dispatch.handshake-cost", ("4",))[0])
 
     def _open(self, door: Door) -> None:
+        if rejects_privileged_ports(self.config.globals):
+            door.take = partial(self._take_unprivileged, door.take, door.bind)
         self._doors.append((door, self.pump.spawn(door.run(), f"door {door.bind.address}")))
+
+    def _take_unprivileged(self, take: Take, bind: Bind, fd: int, address: object) -> None:
+        if not has_privileged_port(address):
+            take(fd, address)
+            return
+        os.close(fd)
+        if self.gates is not None:
+            self.gates.ended(bind.id)
 
     def _batch(self) -> int:
         return self.config.globals.maxaccept if self.config.globals.maxaccept > 0 else 64

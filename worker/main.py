@@ -20,6 +20,7 @@ from common.model import AddressKind
 from common.net.claim_page import join_barriers
 from common.process import privileges
 from common.process.launch import Launch, abns_channel_fd, channel_fd
+from common.process.switches import rejects_privileged_ports
 from common.process.tier import obey, open_control, open_counters, report_failure
 from worker import (  # noqa: F401  # they register what they answer
     certificate_commands,
@@ -88,6 +89,8 @@ def _listen(world: World) -> None:
         if bind is None:
             continue
         door = ClientDoor(world, _listener(fd), bind, check_peer=bind.address.kind in _ABSTRACT)
+        if rejects_privileged_ports(world.config.globals):
+            door.reject_privileged_ports()
         strand = pump.spawn(door.run(), f"listener {bind.address}")
         world.drain.listening.append(Listening(strand, door.listener, door.sweep))
         twin = fds.get(abns_channel_fd(bind_id))

@@ -24,7 +24,7 @@ from common.model import Bind
 from common.net.claim_page import open_page
 from common.net.fdpass import close_all, peer_credentials, receive_descriptor
 from common.net.pump import DeadlinePassed, Pump
-from common.net.sockaddr import packed
+from common.net.sockaddr import has_privileged_port, packed
 from common.net.stream import Stream
 from common.wire import handover
 from common.wire.claims import TakersCells, Withdrawn
@@ -391,6 +391,10 @@ class ClientDoor:
         self._check_peer = check_peer
         self._door = _Door(receiver, listener, str(bind.address))
 
+    def reject_privileged_ports(self) -> None:
+        """Close what comes from a port below 1024 (`harden.reject-privileged-ports.tcp`)."""
+        self._door.rejects_privileged = True
+
     async def run(self) -> None:
         """Accept connections for ever."""
         while True:
@@ -418,7 +422,7 @@ class ClientDoor:
 class _Door:
     """A listening socket of ours. name: for the log."""
 
-    __slots__ = ("_complained_at", "_listener", "_receiver", "_stream", "_trouble", "name")
+    __slots__ = ("_complained_at", "_listener", "_receiver", "_stream", "_trouble", "name", "rejects_privileged")
 
     def __init__(self, receiver: Receiver, listener: socket.socket, name: str) -> None:
         self.name = name
@@ -427,12 +431,13 @@ class _Door:
         self._stream = Stream(receiver.pump, listener)
         self._trouble = False
         self._complained_at = -inf
+        self.rejects_privileged = False
 
     def accept(self) -> socket.socket | None:
         """The next one who has come; None: `wait` before trying again."""
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, address = self._listener.accept()
             except BlockingIOError:
                 return None
             except OSError as error:
@@ -441,6 +446,9 @@ class _Door:
                 self._trouble = True
                 self._complain(error)
                 return None
+            if self.rejects_privileged and has_privileged_port(address):
+                sock.close()
+                continue
             sock.setblocking(False)
             return sock
 

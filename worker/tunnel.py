@@ -141,4 +141,5 @@ def idle_limits(exchange: Exchange, backend: Backend) -> Idle:
         backend.server_fin_s or inf,
         client=tunnel_s or exchange.client_s,
         server=tunnel_s or exchange.timeout("server") or backend.server_s,
+        independent=not tunnel_s and "independent-streams" in frontend.model.options | backend.model.options,
     )

@@ -22,6 +22,7 @@ from common.errors import ConfigError, ExpressionError
 from common.model import Bind, Config
 from common.net.logs import Logger, Outlets
 from common.net.pump import Pump, Strand
+from common.net.relay import limit_pipes
 from common.net.stream import Stream
 from common.observe import fields as f
 from common.observe.counters import Counters
@@ -30,6 +31,7 @@ from common.observe.log_line import LEVELS
 from common.observe.misdirected import Memory
 from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.observe.sessions import Recent
+from common.process.blocked import watch_turns
 from common.process.launch import Launch
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
@@ -96,6 +98,8 @@ class World:
         self._hostname = socket.gethostname()
         self._process = self.tallies.of(counters.process())
         self.logger = self._logger(self.config.globals.logs, None)
+        watch_turns(self.pump, self.config.globals, self.log)
+        limit_pipes(self.config.globals, launch.workers)
         self.frontends: dict[str, Frontend] = {}
         self.backends: dict[str, Backend] = {}
         self._binds: dict[int, tuple[Bind, Frontend]] = {}

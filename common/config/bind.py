@@ -243,7 +243,7 @@ def _guid_prefix(state: State, draft: BindDraft, words: Words) -> None:
 
 
 def _thread(state: State, draft: BindDraft, words: Words) -> None:
-    """Only reached through NOTICED and REFUSED rows, whose arguments are skipped by number."""
+    """Of NOTICED and REFUSED rows: whatever follows is skipped, by number."""
 
 
 def _row(name: str, syntax: str, parse: BindParser, meaning: str, **more: object) -> Keyword[BindParser]:
@@ -305,8 +305,9 @@ ROWS: tuple[Keyword[BindParser], ...] = (
         "nice",
         "<number>",
         _number("nice", least=-NICE_MAX, most=NICE_MAX),
-        "How far connections of this socket let others go first.",
-        default="0",
+        "Accepted, without effect.",
+        status=Status.NOTICED,
+        instead="Connections are served in the order in which something happens on them; give slow ones processes of their own.",
     ),
     _row(
         "process",

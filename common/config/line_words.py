@@ -51,4 +51,5 @@ def _apply(row: Keyword[WordParser[DraftT]], state: State, draft: DraftT, words:
         words.statement.alert(f"{owner}'{row.name}' is not supported by Usher", position, row.instead, "not-supported")
     else:
         words.statement.note(f"{owner}'{row.name}' has no effect in Usher", position, row.instead, "no-effect")
-    words.position += row.least
+        row.parse(state, draft, words)  # what it would not take is a fault all the same
+    words.position = max(words.position, position + 1 + row.least)

@@ -16,29 +16,25 @@ REMARK = "is understood and checked, but has no effect in this version yet"
 SLUG = "not-yet"
 
 _GLOBAL = """
-    fd-soft-limit h1-do-not-close-on-insecure-transfer-encoding
-    harden.reject-privileged-ports.tcp maxpipes maxsslconn pp2-never-send-local
+    h1-do-not-close-on-insecure-transfer-encoding maxsslconn pp2-never-send-local
     server-state-base server-state-file
-    stats-file strict-limits
+    stats-file
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
     tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once
-    tune.pattern.cache-size tune.pipesize
+    tune.pattern.cache-size
     tune.ssl.ticket-rotation tune.vars.global-max-size
     tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size
-    warn-blocked-traffic-after
 """
 
 _PROXIES = """
     force-be-switch/guid/load-server-state-from-file/log-format-sd/log-steps
-    option contstats
-    option independant-streams
-    option independent-streams/option proxy-status
+    option contstats/option proxy-status
     server-state-file-name
     stick match/stick on
     stick store-request/stick store-response/stick-table
 """
 
-_BIND = "guid-prefix nice"
+_BIND = "guid-prefix"
 
 _SERVER = """
     guid hash-key non-stick pipeline pool-warm resolve-net resolve-opts
@@ -65,9 +61,9 @@ def is_pending(row: AnyKeyword) -> bool:
 def remark(row: AnyKeyword, prefix: str, first_argument: str) -> str:
     """What to say of a line, "" when it does what it says. prefix: its `no` or `default`, which takes nothing away from nobody."""
     if prefix:
-        return ""
+       return ""
     if is_pending(row):
-        return f"'{row.name.removesuffix('()')}' {REMARK}"
+       return f"'{row.name.removesuffix('()')}' {REMARK}"
     is_rule = row.name.startswith(("http-re", "http-after", "tcp-re"))
     action = PENDING_ACTIONS.fullmatch(first_argument.partition("(")[0]) if is_rule else None
     return f"'{row.name} {action[0]}' {REMARK}" if action else ""

@@ -122,9 +122,14 @@ def _part(whole: Plan, service: Service, config: Config) -> Plan:
 def _limited(config: Config, whole: Plan, console: Console) -> Config:
     """Raise the limit on open files as far as it goes, and lower maxconn to what it allows."""
     extra = config.globals.extra
-    asked = int(extra["ulimit-n"][-1][0]) if "ulimit-n" in extra else 0
-    ceiling = int(extra["fd-hard-limit"][-1][0]) if "fd-hard-limit" in extra else 0
-    descriptors = limits.raise_descriptors(max(asked, limits.descriptors_needed(config)), ceiling)
+    asked, ceiling, goal = (int(extra[name][-1][0]) if name in extra else 0 for name in ("ulimit-n", "fd-hard-limit", "fd-soft-limit"))
+    descriptors = limits.raise_descriptors(max(asked, limits.descriptors_needed(config)), ceiling, goal)
+    if asked > descriptors and not ceiling and not goal:
+        # What somebody wrote down is refused (`strict-limits`, the default); what follows from maxconn is only told, below.
+        message = f"[usher.main()] Cannot raise FD limit to {asked}, limit is {descriptors}."
+        if extra.get("strict-limits", ((),))[-1] != ("off",):
+            raise ConfigError(message)
+        console.warning(message)
     found = limits.effective_maxconn(config, whole, descriptors)
     if found.notice:
         console.notice(found.notice)

@@ -102,6 +102,8 @@ class Pump:
         "now",
         "on_crash",
         "on_pause",
+        "on_slow_turn",
+        "slow_s",
         "strands",
         "streams",
     )
@@ -115,6 +117,8 @@ class Pump:
         self.now = time.monotonic()
         self.on_crash = on_crash
         self.on_pause = on_pause
+        self.on_slow_turn: Callable[[float], None] | None = None  # hears how long a turn took that took longer than slow_s
+        self.slow_s = inf
         self._pending: deque[Strand] = deque()
         self._late: deque[Strand] = deque()
         self._buckets: dict[int, list[Strand]] = {}
@@ -345,6 +349,8 @@ class Pump:
                 strand = self._late.popleft()
                 if strand.queued:
                     self._resume(strand)
+        if self.on_slow_turn is not None and (took := time.monotonic() - now) > self.slow_s:
+            self.on_slow_turn(took)
         return busy
 
     def _expire(self, now: float) -> None:

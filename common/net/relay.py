@@ -15,10 +15,12 @@ import fcntl
 import os
 import socket
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 
+from common.model import Global
 from common.net.pump import TICK_S, DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
+from common.units import parse_size
 
 SCRATCH_BYTES = 262144
 SMALL_READ_BYTES = 32768
@@ -33,16 +35,43 @@ _scratch_view = memoryview(_scratch)
 _pipes: list[tuple[int, int]] = []
 
 
+class _PipeLimits:
+    """bytes_each: `tune.pipesize`. most: `maxpipes`, 0 for `nosplice`. made: how many there are."""
+
+    __slots__ = ("bytes_each", "made", "most")
+
+    def __init__(self) -> None:
+        self.bytes_each = PIPE_BYTES
+        self.most: float = inf
+        self.made = 0
+
+
+_limits = _PipeLimits()
+
+
+def limit_pipes(settings: Global, processes: int) -> None:
+    """What section global says of pipes, for a process that is one of so many. Source: HAProxy manual 3.2 "maxpipes", "nosplice"."""
+    if "tune.pipesize" in settings.tune:
+        _limits.bytes_each = parse_size(settings.tune["tune.pipesize"][0]) or PIPE_BYTES
+    if "maxpipes" in settings.extra:
+        _limits.most = ceil(int(settings.extra["maxpipes"][-1][0]) / max(1, processes))
+    if "nosplice" in settings.extra:
+        _limits.most = 0
+
+
 def take_pipe() -> tuple[int, int] | None:
-    """An empty pipe, or None when descriptors have run out (then bytes are copied)."""
+    """An empty pipe, or None when descriptors have run out, or as many are used as may be (then bytes are copied)."""
     if _pipes:
         return _pipes.pop()
+    if _limits.made >= _limits.most:
+        return None
     try:
         ends = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
+    _limits.made += 1
     try:
-        fcntl.fcntl(ends[1], _F_SETPIPE_SZ, PIPE_BYTES)
+        fcntl.fcntl(ends[1], _F_SETPIPE_SZ, _limits.bytes_each)
     except OSError:
         pass  # the user's share of pipe memory is used up: the kernel's default size does too
     return ends
@@ -53,6 +82,7 @@ def give_pipe(ends: tuple[int, int], *, empty: bool) -> None:
     if empty and len(_pipes) < PIPES_KEPT_MAX:
         _pipes.append(ends)
     else:
+        _limits.made -= 1
         os.close(ends[0])
         os.close(ends[1])
 
@@ -261,7 +291,8 @@ class Idle:
 
     both: while both sides may speak: `timeout tunnel`, or the smaller of client and server. Once one side has ended its
     stream only the other one is waited for: for the server `server_fin`, else `server`; for the client `client_fin`, else
-    `client`; where neither is set, as long as before. Source: HAProxy manual 4.2 "timeout client-fin", "timeout server-fin".
+    `client`; where neither is set, as long as before. independent: what goes to a side is no sign of life from it, so that each
+    direction has its own timeout (`option independent-streams`). Source: HAProxy manual 4.2 "timeout client-fin", "timeout server-fin".
     """
 
     both: float = inf
@@ -269,6 +300,7 @@ class Idle:
     server_fin: float = inf
     client: float = inf
     server: float = inf
+    independent: bool = False
 
     @property
     def for_client(self) -> float:
@@ -313,12 +345,13 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
     """
     main = pump.current
     assert main is not None
-    pair = _Pair(pump, main, idle.both)
-    beside = pump.spawn(_carry_beside(up, pair, idle.for_server), "relay")
+    up_s, down_s = (first_finite(idle.client, idle.both), first_finite(idle.server, idle.both)) if idle.independent else (0.0, 0.0)
+    pair = _Pair(pump, main, max(up_s, down_s) or idle.both)
+    beside = pump.spawn(_carry_beside(up, pair, idle.for_server, up_s), "relay")
     pair.strands.append(beside)
     up.pair = down.pair = pair
     try:
-        await _carry(down, pair, idle.for_client)
+        await _carry(down, pair, idle.for_client, down_s)
         while not beside.done:
             await pump.park()
         if pair.error is not None:
@@ -330,10 +363,10 @@ async def relay(pump: Pump, client: Stream, server: Stream, up: Flow, down: Flow
         down.close()
 
 
-async def _carry_beside(flow: Flow, pair: _Pair, limit_after_s: float) -> None:
+async def _carry_beside(flow: Flow, pair: _Pair, limit_after_s: float, own_s: float) -> None:
     """The other direction: what it raises is raised in the main strand, once this one is over."""
     try:
-        await _carry(flow, pair, limit_after_s)
+        await _carry(flow, pair, limit_after_s, own_s)
     except (OSError, DeadlinePassed) as error:
         pair.error = error
         pair.pump.rouse(pair.main)
@@ -341,8 +374,11 @@ async def _carry_beside(flow: Flow, pair: _Pair, limit_after_s: float) -> None:
         pair.pump.wake(pair.main)
 
 
-async def _carry(flow: Flow, pair: _Pair, limit_after_s: float) -> None:
-    """One direction to its end, which is passed on. limit_after_s: how long the other one may be silent after that."""
+async def _carry(flow: Flow, pair: _Pair, limit_after_s: float, own_s: float) -> None:
+    """One direction to its end, which is passed on. limit_after_s: how long the other one may be silent after that.
+
+    own_s: how long this one may be, whatever the other one does; 0: what moves either way counts for both.
+    """
     pump, source, target = pair.pump, flow.source, flow.target
     while True:
         if pair.error is not None:
@@ -355,12 +391,12 @@ async def _carry(flow: Flow, pair: _Pair, limit_after_s: float) -> None:
             if flow.waiting:
                 await _until_target_takes(flow, pump, pump.now + pair.limit_s)
             elif source.drained:
-                await source.readable(pump.now + pair.limit_s)
+                await source.readable(pump.now + (min(own_s, pair.limit_s) if own_s else pair.limit_s))
             else:
                 await pump.pause()
         except DeadlinePassed:
             # Not before the other direction is silent as well.
-            if pump.now - pair.active_at >= pair.limit_s - TICK_S:
+            if own_s or pump.now - pair.active_at >= pair.limit_s - TICK_S:
                 raise
     target.shutdown_write()
     pair.ended(limit_after_s)

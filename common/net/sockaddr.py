@@ -12,6 +12,8 @@ SUN_PATH_BYTES = 108
 
 SockAddr = tuple[str, int] | tuple[str, int, int, int] | bytes | str
 
+PRIVILEGED_PORTS = 1024
+
 
 def abstract_name(address: Address) -> bytes:
     """The kernel's name of an abstract socket.
@@ -89,3 +91,8 @@ def packed(sock_address: object) -> tuple[bytes, int]:
             return (address[12:], port) if address.startswith(b"\0" * 10 + b"\xff\xff") else (address, port)
         return socket.inet_aton(host), port
     return b"", 0
+
+
+def has_privileged_port(address: object) -> bool:
+    """Whether what accept said of a client is an Internet address with a port that only privileged programs get (RFC 6335)."""
+    return isinstance(address, tuple) and 0 < address[1] < PRIVILEGED_PORTS

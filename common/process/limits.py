@@ -35,24 +35,26 @@ class Maxconn:
     notice: str = ""
 
 
-def raise_descriptors(wanted: int = 0, ceiling: int = 0) -> int:
+def raise_descriptors(wanted: int = 0, ceiling: int = 0, goal: int = 0) -> int:
     """Lift this process's limit on open files (children inherit it) and return what it is now. Never fails.
 
     Without a wish: to the hard limit. wanted: `ulimit-n`, or what `maxconn` needs; a privileged process may lift the
-    hard limit for it. ceiling: `fd-hard-limit`.
+    hard limit for it. ceiling: `fd-hard-limit`. goal: `fd-soft-limit`, no more than that and no less as far as the system allows.
     """
+    if goal:
+        wanted, ceiling = max(wanted, goal), min(goal, ceiling) if ceiling else goal
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(wanted, ceiling) if ceiling else wanted
     if wanted > hard != resource.RLIM_INFINITY:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
             return wanted
-    goal = _finite(hard)
+    highest = _finite(hard)
     if ceiling:
-        goal = min(goal, ceiling)
+        highest = min(highest, ceiling)
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (goal, hard))
-        return goal
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+        return highest
     return soft
 
 

@@ -3,9 +3,14 @@ probes, where connections come from."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from pathlib import Path
+
 import pytest
 
 from tests.flows.harness import Flow, defaults, one_worker
+from tests.flows.programs import USHER
 from tests.flows.scenarios import Scenario, sections
 
 SPELLING = """
@@ -127,6 +132,42 @@ SCENARIOS = [
         lines="option http-ignore-probes\n    timeout http-request 200ms",
     ),
 ]
+
+
+PRIVILEGED = """
+global
+    {more}
+defaults
+    timeout client 3s
+    timeout server 3s
+    timeout connect 1s
+listen web
+    bind <listen:client>{bind}
+    mode http
+    http-request return status 200
+"""
+
+
+@pytest.mark.parametrize("bind", ["", " process 1"], ids=["dispatched", "own_listener"])
+def test_clients_from_privileged_ports_are_closed_if_wanted(tmp_path: Path, bind: str) -> None:
+    text = PRIVILEGED.format(more="harden.reject-privileged-ports.tcp on", bind=bind)
+    with Flow(tmp_path, (USHER, text)) as flow:
+        with contextlib.ExitStack() as held:
+            sock = held.enter_context(socket.socket())
+            for port in range(1023, 512, -1):
+                try:
+                    sock.bind(("127.0.0.1", port))
+                    break
+                except PermissionError:
+                    pytest.skip("only root may use such a port")
+                except OSError:
+                    continue
+            sock.settimeout(5)
+            sock.connect(("127.0.0.1", flow.port("client")))
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                sock.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert sock.recv(100) == b""
+        flow.play("client << GET / HTTP/1.1|Host: a||\nclient >> HTTP/1.1 200 OK|...||")
 
 
 def configuration(program: str) -> str:

@@ -30,8 +30,8 @@ def findings(text: str) -> list[Diagnostic]:
     [
         ("global\n tune.max-rules-at-once 5\n", ["'tune.max-rules-at-once'"]),
         (
-            "listen a\n bind :1 nice 5 guid-prefix x\n",
-            ["'bind :1' in section 'listen' : 'nice'", "'bind :1' in section 'listen' : 'guid-prefix'"],
+            "listen a\n bind :1 guid-prefix x\n",
+            ["'bind :1' in section 'listen' : 'guid-prefix'"],
         ),
         ("listen a\n bind :1\n stick-table type ip size 1k\n http-request track-sc0 src\n", ["'stick-table'", "'http-request track-sc0'"]),
         ("listen a\n bind :1\n no option nolinger\n", []),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import pytest
 
+from common.model import Global
 from common.net import relay as relay_module
 from common.net.pump import TICK_S, DeadlinePassed, Ended
 from common.net.relay import PIPES_KEPT_MAX, Flow, Idle, give_pipe, relay, take_pipe
@@ -226,6 +229,52 @@ def test_silence_ends_the_relay_but_talk_in_one_direction_is_enough(clock: Clock
     driver.settle()
     assert isinstance(driver.results["relay"], DeadlinePassed)
     assert not driver.pump.strands
+
+
+@pytest.mark.parametrize(("speaks", "patience_s"), [("client", 7), ("server", 5)])
+def test_independent_directions_have_a_patience_each(clock: Clock, driver: Driver, speaks: str, patience_s: int) -> None:
+    """`option independent-streams`: what goes to a side is no sign of life from it."""
+    at = ends(driver)
+    start(driver, at, Idle(5, client=5, server=7, independent=True))
+    peer = at.client_peer if speaks == "client" else at.server_peer
+    for _ in range(patience_s - 1):
+        clock.now += 1
+        peer.send(b"x")
+        driver.settle()
+        assert not driver.results
+    clock.now += 1 + 2 * TICK_S
+    peer.send(b"x")
+    driver.settle()
+    assert isinstance(driver.results["relay"], DeadlinePassed)
+    assert not driver.pump.strands
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes", "pipes", "bytes_each"),
+    [
+        ({}, 1, 3, 262144),
+        ({"maxpipes": (("2",),)}, 1, 2, 262144),
+        ({"maxpipes": (("2",),)}, 2, 1, 262144),
+        ({"nosplice": ((),)}, 1, 0, 262144),
+        ({"tune.pipesize": ("8k",)}, 1, 3, 8192),
+    ],
+)
+def test_pipes_are_as_many_and_as_large_as_said(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], processes: int, pipes: int, bytes_each: int
+) -> None:
+    monkeypatch.setattr(relay_module, "_limits", relay_module._PipeLimits())
+    monkeypatch.setattr(relay_module, "_pipes", [])
+    tune = {name: words for name, words in settings.items() if name.startswith("tune.")}
+    relay_module.limit_pipes(Global(tune=tune, extra={name: lines for name, lines in settings.items() if name not in tune}), processes)
+    taken = [ends for ends in (relay_module.take_pipe() for _ in range(3)) if ends is not None]
+    sizes = {fcntl.fcntl(pipe[1], 1032) for pipe in taken}  # F_GETPIPE_SZ
+    for pipe in taken:
+        relay_module.give_pipe(pipe, empty=False)
+    assert (len(taken), sizes or {bytes_each}) == (pipes, {bytes_each})
+    if pipes:
+        again = relay_module.take_pipe()
+        assert again is not None, "those that are closed count no more"
+        relay_module.give_pipe(again, empty=False)
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,11 @@ def test_memory_is_limited_unless_the_figure_is_absurd() -> None:
         return 1
 
     assert in_child(act) == 0
+
+
+def test_fd_soft_limit_is_what_is_asked_for_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [(1000, 5000)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: held[0])
+    monkeypatch.setattr(resource, "setrlimit", lambda _which, pair: held.__setitem__(0, pair))
+    assert limits.raise_descriptors(0, 0, 2000) == 2000
+    assert limits.raise_descriptors(0, 1500, 2000) == 1500
