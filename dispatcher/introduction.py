@@ -115,6 +115,7 @@ def farm_welcome(owner: Owner, farm: Farm, listener: int, wait_s: float) -> Welc
 
     def welcome(sock: socket.socket, visitor: Visitor) -> None:
         if visitor.expects_header:
+            farm.introducing[listener] += 1
             owner.pump.spawn(_introduce(owner, farm, listener, Stream(owner.pump, sock), visitor, wait_s), "introduction", late=True)
         else:
             farm.seat(Client(sock.detach(), listener, _header_of_visitor(visitor), visitor.src))
@@ -124,7 +125,10 @@ def farm_welcome(owner: Owner, farm: Farm, listener: int, wait_s: float) -> Welc
 
 async def _introduce(owner: Owner, farm: Farm, listener: int, stream: Stream, visitor: Visitor, wait_s: float) -> None:
     try:
-        header = await read_header(stream, owner.pump.now + wait_s)
+        try:
+            header = await read_header(stream, owner.pump.now + wait_s)
+        finally:
+            farm.introducing[listener] -= 1
     except (WireError, DeadlinePassed, OSError) as error:
         stream.close()
         farm.turned_away(listener, denied=False)

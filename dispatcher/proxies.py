@@ -37,9 +37,6 @@ class Owner(Protocol):
     def is_trusted(self, uid: int) -> bool: ...
     def log(self, level: str, text: str) -> None: ...
     def wall(self, pump_time: float) -> float: ...
-    def may_relay(self) -> bool:
-        """One more relayed connection is within the process's `maxconn`."""
-
     def relay_began(self) -> None: ...
     def relay_ended(self, session: RelaySession) -> None: ...
 
@@ -60,7 +57,6 @@ class RelayProxy:
     """One `listen` whose connections are relayed: its servers, limits and counters. Also the target of its doors."""
 
     __slots__ = (
-        "_closed_doors",
         "_queue",
         "client_fin_s",
         "client_s",
@@ -105,21 +101,15 @@ class RelayProxy:
         self.servers = Servers(proxy, index, owner.counters, reachable=True)
         self.sessions: set[RelaySession] = set()
         self._queue: deque[Strand] = deque()
-        self._closed_doors: list[Strand] = []
 
     # --- as the target of doors ------------------------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
-        return self.owner.may_relay()
+        return True  # who finds no server waits in our own queue
 
     def close_door(self, strand: Strand) -> None:
-        self._closed_doors.append(strand)
-
-    def open_doors(self) -> None:
-        strands, self._closed_doors = self._closed_doors, []
-        for strand in strands:
-            self.owner.pump.wake(strand)
+        """Doors of relays are only closed by limits."""
 
     def turned_away(self, bind: Bind, *, denied: bool) -> None:
         """A client that was accepted came no further. denied: by a rule."""

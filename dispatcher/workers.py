@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from common.wire.handover import BIND_OF_CHANNEL, GiveFlag, encode_give
 from dispatcher.gates import Gates
 from dispatcher.policy.heartbeat import Heartbeats
 from dispatcher.policy.slots import Reseat, Slot, Slots, State
+from dispatcher.room import Room
 from dispatcher.seat import WorkerSeat
 from dispatcher.servers import Servers
 from dispatcher.tally import Tally
@@ -39,6 +40,7 @@ class Owner(Protocol):
 
     pump: Pump
     gates: Gates | None
+    room: Room
 
     def is_trusted(self, uid: int) -> bool: ...
     def log(self, level: str, text: str) -> None: ...
@@ -94,6 +96,7 @@ class Farm:
         self.seats: list[WorkerSeat] = []
         self.waiting: dict[int, Client] = {}
         self.held: deque[Client] = deque()
+        self.introducing = [0] * len(bind_ids)  # clients of each listener whose PROXY header is awaited
         self.given = 0
         self.reseated = 0
         self.lost = 0  # held for too long
@@ -101,7 +104,7 @@ class Farm:
         self._owner = owner
         self._bind_ids = list(bind_ids)
         self._listener_of = {bind: listener for listener, bind in enumerate(bind_ids)}
-        self._bind_words = list(bind_ids) if servers is None else [BIND_OF_CHANNEL] * len(bind_ids)
+        self._bind_words = list(bind_ids) if servers is None else [BIND_OF_CHANNEL | number for number in range(len(bind_ids))]
         self._closed_doors: list[Strand] = []
         self._hearts = Heartbeats()
         self._watched_at = inf
@@ -221,6 +224,19 @@ class Farm:
         if not self.waiting:
             self._owner.is_idle()
 
+    @property
+    def size(self) -> int:
+        """Connections that came here and are not over."""
+        return sum(slot.total for slot in self.slots.slots) + len(self.held) + sum(self.introducing)
+
+    def by_bind(self) -> Iterator[int]:
+        """The bind of each of them."""
+        for slot in self.slots.slots:
+            yield from (self._bind_ids[listener] for listener in slot.connections.values())
+        yield from (self._bind_ids[client.listener] for client in self.held)
+        for listener, count in enumerate(self.introducing):
+            yield from [self._bind_ids[listener]] * count
+
     def busy(self) -> bool:
         """Whether somebody depends on this process: a connection that nobody has taken yet."""
         return bool(self.waiting or self.held)
@@ -233,6 +249,7 @@ class Farm:
 
     def over(self, slot: Slot, numbers: Iterable[int]) -> None:
         """Tell whoever counts of ends that the book is about to forget."""
+        self._owner.room.freed()
         if self._owner.gates is None and self.tally is None:
             return
         for number in numbers:
@@ -244,6 +261,7 @@ class Farm:
 
     def turned_away(self, listener: int, *, denied: bool) -> None:
         """A client that was accepted never came so far as to be seated. denied: by a rule."""
+        self._owner.room.freed()
         if self._owner.gates is not None:
             self._owner.gates.ended(self._bind_ids[listener])
         if denied and self.tally is not None:
@@ -252,6 +270,7 @@ class Farm:
     def _left(self, listener: int) -> None:
         """A client has gone for good."""
         bind = self._bind_ids[listener]
+        self._owner.room.freed()
         if self._owner.gates is not None:
             self._owner.gates.ended(bind)
         if self.tally is not None:
@@ -259,11 +278,11 @@ class Farm:
             self.tally.left(bind)
 
     def adopt(self, slot: Slot, ids: Sequence[int], binds: Sequence[int]) -> None:
-        """Sessions of a dispatcher before this one. Those of an explicit listen tell the worker's bind, not ours: the first is as good."""
+        """Sessions of a dispatcher before this one."""
         if self.servers is None:
             listeners = [self._listener_of.get(bind, -1) for bind in binds]
         else:
-            listeners = [0] * len(binds)
+            listeners = [bind - BIND_OF_CHANNEL for bind in binds]
         before = slot.total
         self.slots.held(slot, ids, listeners)
         known = [self._bind_ids[listener] for listener in listeners if listener >= 0][: slot.total - before]
@@ -282,6 +301,8 @@ class Farm:
             for seat in self.seats:
                 seat.restart_watch(self._hearts, now)
         self._watched_at = now
+        if self._closed_doors and self.is_open:
+            self.open_doors()  # another dispatcher's connection ended, which comes without an event
         for seat in self.seats:
             seat.watch(self._hearts, now)
         if self.servers is not None and self.servers.refresh():

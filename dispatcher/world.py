@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import time
@@ -23,7 +24,7 @@ from common.observe.layout import HB_PID
 from common.observe.log_line import LEVELS
 from common.observe.sessions import Recent
 from common.process.blocked import watch_turns
-from common.process.launch import Launch
+from common.process.launch import BOARD, Launch
 from common.process.plan import is_dispatcher_listen
 from common.process.switches import rejects_privileged_ports
 from common.process.zygote import EXIT_BROKEN
@@ -32,10 +33,13 @@ from dispatcher.accept import Door, Take
 from dispatcher.facts import ProcessFacts
 from dispatcher.gates import make_gates
 from dispatcher.introduction import Rules, farm_welcome, handover_taker, visitor_taker
+from dispatcher.policy.board import Board
 from dispatcher.policy.slots import Slots
 from dispatcher.proxies import RelayProxy
 from dispatcher.relay import RelaySession, relay_welcome
+from dispatcher.room import Room
 from dispatcher.servers import Servers
+from dispatcher.standing import Standing, maxconn_of
 from dispatcher.tally import Tally
 from dispatcher.workers import Farm
 
@@ -75,16 +79,28 @@ class World:
         self.logger = self._logger(self.config.globals.logs, None)
         watch_turns(self.pump, self.config.globals, self.log)
         limit_pipes(self.config.globals, launch.dispatchers)
-        self.gates = make_gates(self.pump, self.config, self._listening(), launch.dispatchers)
+        self.listening = tuple(self._find_listening())
+        self.board = self._open_board()
+        self.gates = make_gates(self.pump, self.config, self.listening, counters, self.board)
+        self.room = Room(self.pump, maxconn_of(self), self.count, self.board, launch.dispatchers)
+        self.standing = Standing(self)
         try:
             set_global_variables(self.config, self._facts)
             self._build()
+            self.standing.pause_doors()
         except ExpressionError as error:
             raise ConfigError(str(error)) from error
 
+    def _open_board(self) -> Board | None:
+        """What several dispatchers share."""
+        if BOARD not in self.launch.fds:
+            return None
+        page = memoryview(mmap.mmap(self.launch.fds[BOARD], 0))
+        return Board(page, self.launch.row, self.launch.dispatchers, len(self.binds), self.launch.workers)
+
     # --- building ------------------------------------------------------------------------------------------------
 
-    def _listening(self) -> Iterator[tuple[int, Proxy, Bind]]:
+    def _find_listening(self) -> Iterator[tuple[int, Proxy, Bind]]:
         """Every bind that this process accepts from."""
         for index, proxy in enumerate(self.config.proxies):
             for bind in proxy.binds:
@@ -108,15 +124,22 @@ class World:
 
     def _build_implicit(self, binds: list[Bind]) -> None:
         """The farm of all workers, for every bind that names no process. The stream is the worker's from its first byte."""
-        names = self.launch.channel_names
-        slots = Slots([1] * len(names), len(binds), handshake_cost=self._handshake_cost())
-        farm = Farm(self, "workers", slots, [bind.id for bind in binds])
+        names, board, cost = self.launch.channel_names, self.board, self._handshake_cost()
+        if board is None:
+            ids = [bind.id for bind in binds]
+            slots = Slots([1] * len(names), len(ids), handshake_cost=cost)
+        else:
+            # Dispatchers see each other's counts, by the ids of binds.
+            ids = list(range(len(self.binds)))
+            slots = Slots([1] * len(names), len(ids), handshake_cost=cost, others=board.given_elsewhere, counts=board.counts)
+        farm = Farm(self, "workers", slots, ids)
         for number, name in sorted(names.items()):
             farm.add_worker(name, f"worker {number}", number=number)
-        for listener, bind in enumerate(binds):
+        for bind in binds:
             listening = self._listeners.get(bind.id)
             if listening is not None:
-                self._open(Door(self, bind, listening, farm, handover_taker(farm, listener, listening), self._batch()))
+                take = handover_taker(farm, ids.index(bind.id), listening)
+                self._open(Door(self, bind, listening, farm, take, self._batch()))
         self.farms.append(farm)
 
     def _build_explicit(self, index: int, proxy: Proxy) -> None:
@@ -230,10 +253,13 @@ class World:
     def frontend_of(self, bind: Bind) -> str:
         return next(proxy.name for proxy in self.config.proxies if bind in proxy.binds)
 
-    def may_relay(self) -> bool:
-        """One more relayed connection is within the process's `maxconn`."""
-        maxconn = self.config.globals.maxconn
-        return not maxconn or self.relayed < maxconn
+    @property
+    def doors(self) -> list[Door]:
+        return [door for door, _strand in self._doors]
+
+    def count(self) -> int:
+        """Connections that this process answers for."""
+        return sum(farm.size for farm in self.farms) + self.relayed
 
     def relay_began(self) -> None:
         self.relayed += 1
@@ -242,12 +268,9 @@ class World:
 
     def relay_ended(self, session: RelaySession) -> None:
         self.recent.add(session)
-        was_full = not self.may_relay()
         self.relayed -= 1
         self._process[f.SCUR] -= 1
-        if was_full:
-            for relay in self.relays:
-                relay.open_doors()
+        self.room.freed()
         self.is_idle()
 
     def is_idle(self) -> None:
@@ -260,6 +283,8 @@ class World:
     def watch(self) -> None:
         """Look at the workers' hearts and at the states of servers. Several times per heartbeat."""
         now = self.pump.now = time.monotonic()
+        self.standing.follow()
+        self.room.give_back()
         for farm in self.farms:
             farm.watch(now)
         for relay in self.relays:

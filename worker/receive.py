@@ -334,7 +334,8 @@ class Channel:
                 self.refused_ids.append(number)
                 self.wake()
                 return True
-            bind = self.bind if bind_id == handover.BIND_OF_CHANNEL else self.receiver.bind_by_id(bind_id)
+            introduced = bind_id >= handover.BIND_OF_CHANNEL
+            bind = self.bind if introduced else self.receiver.bind_by_id(bind_id)
             if bind is None:
                 raise WireError("handover_unknown_bind")
             sock = _stream_socket(fds[0])
@@ -347,9 +348,8 @@ class Channel:
             what = f"message of {len(message)} bytes with {len(fds)} descriptors"
             self.receiver.log("warning", f"handover: {what} refused, reason: {error.slug}")
             return True
-        seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind.id, self.cells, cell)
+        seat = self.seats[number] = ChannelSeat(self.receiver, self, number, bind_id, self.cells, cell)
         # On a bind's own channel the header in the message stands for the one that `accept-proxy` waits for.
-        introduced = bind_id == handover.BIND_OF_CHANNEL
         self.receiver.spawn_session(bind, Stream(self.receiver.pump, sock, shared=True), header, seat, introduced=introduced)
         return True
 

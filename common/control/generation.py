@@ -30,6 +30,7 @@ from common.process import shared_counters
 from common.process.launch import DISPATCHER, WORKER, Launch
 from common.process.plan import Plan, ProcessPlan
 from common.process.spawner import Spawner
+from dispatcher.policy.board import Board
 
 _STANDARD_FDS_LAST = 2  # children have these anyway
 
@@ -67,7 +68,7 @@ class Generation:
     Make it (sockets open, OSError or ListenError if they cannot), `start` it, stop it, `close` it."""
 
     __slots__ = (
-        *("_channels", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names"),
+        *("_channels", "_board_fd", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names"),
         *("counters", "journal", "members", "number", "retired"),
     )
 
@@ -81,13 +82,14 @@ class Generation:
         self.channel_names = _channel_names(blueprint, number)
         self.bound: Bound = listeners.open(blueprint.config, blueprint.plan, reuseport=blueprint.reuseport)
         self._channels: dict[int, socket.socket] = {}
-        self._counters_fd = -1
+        self._counters_fd = self._board_fd = -1
         self.counters: Counters | None = None
         try:
             for process in blueprint.plan.of(WORKER):
                 if process.handover:
                     self._channels[process.number] = open_channel(self.channel_names[process.number])
             self._counters_fd, self.counters = shared_counters.create(blueprint.config, len(blueprint.plan.processes))
+            self._board_fd = _make_board(blueprint)
             Statistics.prepare(self.counters, blueprint.config, number, earlier)
         except BaseException:
             self.close()
@@ -139,6 +141,9 @@ class Generation:
         if self._counters_fd >= 0:
             os.close(self._counters_fd)
             self._counters_fd = -1
+        if self._board_fd >= 0:
+            os.close(self._board_fd)
+            self._board_fd = -1
 
     def _release(self) -> None:
         self._listeners.release(self.bound)
@@ -166,6 +171,8 @@ class Generation:
     def _fds(self, process: ProcessPlan) -> dict[str, int]:
         """What this process is given, by name."""
         fds = {names.COUNTERS: self._counters_fd}
+        if process.role == DISPATCHER and self._board_fd >= 0:
+            fds[names.BOARD] = self._board_fd
         for at in process.listening:
             name = names.abns_channel_fd(at.bind_id) if at.channel else names.bind_fd(at.bind_id)
             fds[name] = self.bound.sockets[at].fileno()
@@ -174,6 +181,17 @@ class Generation:
         for number in _inherited(self.blueprint.config):
             fds[names.inherited_fd(number)] = number
         return fds
+
+
+def _make_board(blueprint: Blueprint) -> int:
+    """What several dispatchers share; -1 where there is one."""
+    dispatchers = len(blueprint.plan.of(DISPATCHER))
+    if dispatchers < 2:
+        return -1
+    binds = sum(len(proxy.binds) for proxy in blueprint.config.proxies)
+    fd = os.memfd_create("usher-board")
+    os.ftruncate(fd, Board.page_bytes(dispatchers, binds, len(blueprint.whole.of(WORKER))))
+    return fd
 
 
 def _channel_names(blueprint: Blueprint, number: int) -> dict[int, bytes]:

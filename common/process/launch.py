@@ -7,6 +7,7 @@ descriptor itself.
 Names of descriptors:
     control            the child's end of its SEQPACKET pair with the master
     counters           the memfd of the shared counters
+    board              the memfd by which several dispatchers share counts (dispatcher/policy/board.py)
     bind:ID            the listening socket of the bind with that id
     channel:NUMBER     the listening SEQPACKET socket of worker NUMBER, on which dispatchers hand connections over
     abns-channel:ID    the SEQPACKET twin of an explicit `bind abns@…` of a worker: same name, other socket type
@@ -24,6 +25,7 @@ WORKER = "worker"
 DISPATCHER = "dispatcher"
 CONTROL = "control"
 COUNTERS = "counters"
+BOARD = "board"
 
 
 def bind_fd(bind_id: int) -> str:

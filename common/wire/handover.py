@@ -43,7 +43,8 @@ from common.wire.proxy_v2 import HEADER_BYTES_MAX
 from common.wire.reasons import refuse
 
 CHANNEL_VERSION: Final = 2
-BIND_OF_CHANNEL: Final = 0xFFFF  # instead of a bind id: the bind that the channel's name belongs to
+BIND_OF_CHANNEL: Final = 0x8000  # instead of a bind id: the bind that the channel's name belongs to. The bits below are the
+# dispatcher's own: which of its listeners it was; HELD tells them back
 IDS_MAX: Final = 4096  # per frame; longer lists are split
 MESSAGE_BYTES_MAX: Final = 32768  # a report; a reader's buffer must hold it, and it is far below a socket's send buffer
 _PAGE: Final = 0xA0

@@ -1,6 +1,7 @@
 """Which connections the dispatcher accepts, and when. Sans-io.
 
-Source: HAProxy manual 3.2 "maxconn", "maxconnrate", "maxsessrate", "maxsslrate"; 4.2 "maxconn", "rate-limit sessions"; 5.1 "maxconn".
+Source: HAProxy manual 3.2 "maxconn", "maxconnrate", "maxsessrate", "maxsslrate", "maxsslconn"; 4.2 "maxconn",
+"rate-limit sessions"; 5.1 "maxconn".
 
 Two kinds of limits, because they have two kinds of answer:
 
@@ -12,11 +13,13 @@ Two kinds of limits, because they have two kinds of answer:
 
 Sessions are counted when they are accepted and given back when they end. maxsslrate counts connections to TLS binds before
 their handshake, as the manual says, so it also protects against bad handshakes.
+
+Other dispatchers' connections count too: `elsewhere` tells how many they hold, and `learn` how many have come to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
@@ -34,6 +37,7 @@ class Limits:
     maxconnrate: int = 0
     maxsessrate: int = 0
     maxsslrate: int = 0
+    maxsslconn: int = 0
     source_maxconn: int = 0  # ours: connections of one address at a time
     source_maxconnrate: int = 0  # ours: new connections of one address per second
 
@@ -71,6 +75,7 @@ class Permission:
 class _Proxy:
     connections: int = 0
     rate: Rate = field(default_factory=Rate)
+    listeners: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -83,24 +88,34 @@ class Admission:
     """The book of one dispatcher."""
 
     __slots__ = (
+        "_all",
         "_by_listener",
         "_conn_rate",
+        "_elsewhere",
         "_limits",
         "_listeners",
         "_proxies",
         "_session_rate",
         "_sources",
         "_ssl_rate",
+        "_tls",
+        "_tls_total",
         "_total",
         "refused",
     )
 
-    def __init__(self, limits: Limits, listeners: list[ListenerLimits]) -> None:
+    def __init__(self, limits: Limits, listeners: list[ListenerLimits], elsewhere: Callable[[int], int] | None = None) -> None:
+        """elsewhere: listener -> connections that other dispatchers hold of it."""
         self._limits = limits
+        self._elsewhere = elsewhere
         self._listeners = listeners
         self._by_listener = [0] * len(listeners)
-        self._total = 0
+        self._total = self._tls_total = 0
+        self._all = range(len(listeners))
+        self._tls = [number for number, listener in enumerate(listeners) if listener.tls]
         self._proxies: dict[int, _Proxy] = {listener.proxy: _Proxy() for listener in listeners}
+        for number, listener in enumerate(listeners):
+            self._proxies[listener.proxy].listeners.append(number)
         self._conn_rate, self._session_rate, self._ssl_rate = Rate(), Rate(), Rate()
         self._sources: dict[Hashable, _Source] = {}  # in the order of their last connection
         self.refused: dict[Verdict, int] = {Verdict.SOURCE_FULL: 0, Verdict.SOURCE_FAST: 0}
@@ -117,15 +132,16 @@ class Admission:
         limits, mine = self._limits, self._listeners[listener]
         proxy = self._proxies[mine.proxy]
         accept = wanted
-        for limit, name, used in (
-            (limits.maxconn, "maxconn", self._total),
-            (mine.proxy_maxconn, "proxy maxconn", proxy.connections),
-            (mine.maxconn, "bind maxconn", self._by_listener[listener]),
+        for limit, name, used, group in (
+            (limits.maxconn, "maxconn", self._total, self._all),
+            (limits.maxsslconn if mine.tls else 0, "maxsslconn", self._tls_total, self._tls),
+            (mine.proxy_maxconn, "proxy maxconn", proxy.connections, proxy.listeners),
+            (mine.maxconn, "bind maxconn", self._by_listener[listener], (listener,)),
         ):
             if limit:
-                accept = min(accept, limit - used)
+                accept = min(accept, limit - used - self._held_elsewhere(group))
                 if accept <= 0:
-                    return Permission(0, name, inf)
+                    return Permission(0, name, inf if self._elsewhere is None else _LOOK_S)
         for limit, name, rate in (
             (limits.maxconnrate, "maxconnrate", self._conn_rate),
             (limits.maxsessrate, "maxsessrate", self._session_rate),
@@ -156,14 +172,21 @@ class Admission:
         proxy.connections += 1
         self._by_listener[listener] += 1
         self._total += 1
+        self._tls_total += mine.tls
         return Verdict.ADMIT
 
     def ended(self, listener: int, source: Hashable) -> bool:
         """An admitted connection is over. True if that may let a listener accept again that was at a maxconn."""
         limits, mine = self._limits, self._listeners[listener]
         proxy = self._proxies[mine.proxy]
-        was_full = self._total == limits.maxconn or proxy.connections == mine.proxy_maxconn or self._by_listener[listener] == mine.maxconn
+        was_full = (
+            0 < limits.maxconn <= self._total
+            or 0 < mine.proxy_maxconn <= proxy.connections
+            or 0 < mine.maxconn <= self._by_listener[listener]
+            or (mine.tls and 0 < limits.maxsslconn <= self._tls_total)
+        )
         self._total -= 1
+        self._tls_total -= mine.tls
         self._by_listener[listener] -= 1
         proxy.connections -= 1
         known = self._sources.get(source)
@@ -174,8 +197,26 @@ class Admission:
     def adopt(self, listener: int, connections: int) -> None:
         """Connections that workers hold since before this dispatcher was started: they count, but not as new."""
         self._total += connections
+        self._tls_total += connections * self._listeners[listener].tls
         self._by_listener[listener] += connections
         self._proxies[self._listeners[listener].proxy].connections += connections
+
+    def learn(self, now: float, listener: int, connections: int) -> None:
+        """So many came to other dispatchers."""
+        mine = self._listeners[listener]
+        for rate in (self._conn_rate, self._session_rate, self._proxies[mine.proxy].rate):
+            rate.add(now, connections)
+        if mine.tls:
+            self._ssl_rate.add(now, connections)
+
+    def change(self, limits: Limits, listeners: list[ListenerLimits]) -> None:
+        """Other limits from now on, for the same listeners; what is counted stays."""
+        self._limits = limits
+        self._listeners = listeners
+
+    def _held_elsewhere(self, listeners: Sequence[int]) -> int:
+        """Connections of these listeners at other dispatchers."""
+        return sum(map(self._elsewhere, listeners)) if self._elsewhere is not None else 0
 
     def rates(self, now: float) -> dict[str, float]:
         """For statistics: connections, sessions and TLS sessions per second."""
@@ -185,6 +226,7 @@ class Admission:
         """Raises AssertionError when the book is broken."""
         assert self._total == sum(self._by_listener) == sum(proxy.connections for proxy in self._proxies.values())
         assert all(count >= 0 for count in self._by_listener)
+        assert self._tls_total == sum(self._by_listener[number] for number in self._tls)
         assert len(self._sources) <= SOURCES_MAX
         assert all(source.connections >= 0 for source in self._sources.values())
 
@@ -218,3 +260,4 @@ class Admission:
 
 
 _FORGET_TRIES = 16
+_LOOK_S = 0.02  # ends at other dispatchers come without an event

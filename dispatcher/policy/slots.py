@@ -33,7 +33,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 from common.balance.balancer import Balancer, Candidate
 from common.balance.make import make, parse_algorithm
-from dispatcher.policy.slot import LIVE, MOVES, Others, Reseat, Slot, State
+from dispatcher.policy.slot import LIVE, MOVES, Counts, Others, Reseat, Slot, State
 
 __all__ = ["Others", "Reseat", "Slot", "Slots", "State"]
 
@@ -58,8 +58,10 @@ class Slots:
         handshake_cost: float = 0,
         others: Others | None = None,
         chance: Callable[[], float] | None = None,
+        counts: Callable[[int], Counts] | None = None,
     ) -> None:
-        self.slots = [Slot(index, listeners, weight) for index, weight in enumerate(weights)]
+        """counts: where each slot counts, so that other dispatchers see it."""
+        self.slots = [Slot(index, listeners, weight, counts and counts(index)) for index, weight in enumerate(weights)]
         self.retired: list[Slot] = []  # old generations that drain while a new one sits in their place
         self.listeners = listeners
         self.handshake_cost = handshake_cost
@@ -259,7 +261,8 @@ class Slots:
         back = self._withdraw_waiting(slot)
         died = slot.total
         slot.connections.clear()
-        slot.counts = [0] * self.listeners
+        for listener in range(self.listeners):
+            slot.counts[listener] = 0
         slot.total = slot.handshakes = 0
         slot.blocked = False
         if slot in self.retired:

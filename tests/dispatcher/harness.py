@@ -18,11 +18,12 @@ from common.net.sockaddr import sockaddr
 from common.observe.counters import Counters
 from common.observe.layout import Layout
 from common.process import messages
-from common.process.launch import CONTROL, COUNTERS, DISPATCHER, Launch, bind_fd
+from common.process.launch import BOARD, CONTROL, COUNTERS, DISPATCHER, Launch, bind_fd
 from common.wire import handover
 from common.wire.claims import TakersCells
 from common.wire.proxy_protocol import ProxyHeader
 from dispatcher import main
+from dispatcher.policy.board import Board
 from dispatcher.policy.slots import Slot, State
 from dispatcher.world import World
 
@@ -157,6 +158,7 @@ class Running:
         self.channel_names = channel_names
         self.counters_fd = counters_fd
         self.dispatchers = dispatchers
+        self.board_fd: int | None = None
         self.listeners: dict[int, socket.socket] = {}
         self.clients: list[socket.socket] = []
         self.code: int | None = None
@@ -183,9 +185,11 @@ class Running:
         fds[CONTROL] = theirs.detach()
         if self.counters_fd is not None:
             fds[COUNTERS] = os.dup(self.counters_fd)
+        if self.board_fd is not None:
+            fds[BOARD] = os.dup(self.board_fd)
         launch = Launch(self.config, DISPATCHER, number, generation=1, master_pid=os.getpid(), fds=fds)
         launch.channel_names = self.channel_names
-        launch.workers, launch.dispatchers, launch.row = len(self.channel_names), self.dispatchers, row
+        launch.workers, launch.dispatchers, launch.row = len(self.channel_names), self.dispatchers, row or number - 1
         self.code = None
         self._control = ours
         ours.settimeout(PATIENCE_S)
@@ -368,6 +372,10 @@ def running(
     fakes = [FakeWorker(name, number) for number, name in names.items()]
     fd = counters_memfd(config, dispatchers + workers) if counters else None
     dispatcher = Running(config, names, fd, log, dispatchers)
+    if dispatchers > 1:
+        dispatcher.board_fd = os.memfd_create("usher-test-board")
+        binds = sum(len(proxy.binds) for proxy in proxies)
+        os.ftruncate(dispatcher.board_fd, Board.page_bytes(dispatchers, binds, workers))
     for proxy in proxies:
         for bind in proxy.binds:
             dispatcher.listen(bind)
@@ -380,8 +388,9 @@ def running(
         for fake in fakes:
             fake.close()
         log.close()
-        if fd is not None:
-            os.close(fd)
+        for one in (fd, dispatcher.board_fd):
+            if one is not None:
+                os.close(one)
 
 
 @contextmanager

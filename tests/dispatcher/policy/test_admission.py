@@ -162,3 +162,47 @@ def test_random_life_keeps_every_limit(seed: int) -> None:
         assert book.of_listener(0) <= 7
         assert book.of_listener(0) + book.of_listener(1) <= 10
     assert len(tls_times) <= 8 * (now + 1)
+
+
+# --- TLS, other dispatchers, other limits ----------------------------------------------------------------------------------
+
+
+def test_maxsslconn_counts_tls_listeners_only() -> None:
+    book = Admission(Limits(maxsslconn=2), [ListenerLimits(0, tls=True), ListenerLimits(0), ListenerLimits(1, tls=True)])
+    _fill(book, 0.0, 0, 1)
+    _fill(book, 0.0, 1, 5)
+    _fill(book, 0.0, 2, 1)
+    assert book.may_accept(0.0, 0, 4) == book.may_accept(0.0, 2, 4) == Permission(0, "maxsslconn", inf)
+    assert book.may_accept(0.0, 1, 4).accept == 4
+    assert not book.ended(1, None)
+    assert book.ended(2, None), "whoever waits may come in"
+    book.check_invariants()
+    assert book.may_accept(0.0, 0, 4).accept == 1
+
+
+def test_what_others_hold_counts_and_is_asked_for_again_soon() -> None:
+    elsewhere = {0: 2, 1: 0}
+    book = Admission(Limits(), [ListenerLimits(0, proxy_maxconn=4), ListenerLimits(0, proxy_maxconn=4)], elsewhere.__getitem__)
+    _fill(book, 0.0, 1, 2)
+    permission = book.may_accept(0.0, 1, 4)
+    assert permission.accept == 0 and 0 < permission.wait_s < 0.1, "an end elsewhere wakes nobody here"
+    elsewhere[0] = 1
+    assert book.may_accept(0.0, 1, 4).accept == 1
+
+
+def test_what_came_to_others_counts_for_rates() -> None:
+    book = Admission(Limits(maxconnrate=10), [ListenerLimits(0, tls=True)])
+    book.learn(0.0, 0, 9)
+    assert book.may_accept(0.0, 0, 4).accept == 1
+    assert book.rates(0.0) == {"conn": 9, "sess": 9, "ssl": 9}
+    assert book.total == 0
+
+
+def test_limits_may_change_below_what_is_there() -> None:
+    book = Admission(Limits(), [PLAIN])
+    _fill(book, 0.0, 0, 5)
+    book.change(Limits(maxconn=3), [PLAIN])
+    assert book.may_accept(0.0, 0, 4).accept == 0
+    for _ in range(3):
+        book.ended(0, None)
+    assert book.may_accept(0.0, 0, 4).accept == 1
