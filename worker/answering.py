@@ -66,7 +66,11 @@ def pass_on_whole(exchange: Exchange, connection: ServerConnection, response: Re
         data += rest[: plan.length]
     exchange.response_started = True
     exchange.step = _DATA
-    exchange.bytes_out = sent = exchange.stream.send_now(data)
+    try:
+        exchange.bytes_out = sent = exchange.stream.send_now(data)
+    except OSError:
+        exchange.return_connection(connection, response, leftover)  # it is not its fault that the client is gone
+        raise
     exchange.return_connection(connection, response, leftover)
     if sent != len(data):
         exchange.unsent = memoryview(data)[sent:]

@@ -52,7 +52,7 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
     connection.requests += 1
     if exchange.server_socket_options:
         exchange.set_server_options(connection)
-    head = _head(exchange, request, backend)
+    head = head_for(exchange, request, backend)
     body: Body | None = None
     data = b""
     try:
@@ -61,6 +61,8 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
             sent = stream.send_now(head)
             if sent != len(head):
                 body = _begin_body(exchange, request, stream, head[sent:], backend)
+            elif backend.pipelines and connection.pipe is not None:
+                connection.pipe.open()
         else:
             exchange.step = _BODY
             body = _begin_body(exchange, request, stream, head, backend)
@@ -86,7 +88,7 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
                     if not response.interim:
                         exchange.response_at = pump.now
                         return response, data[end:] if end < len(data) else b""
-                    await _pass_interim(exchange, request, response)
+                    await pass_interim(exchange, request, response)
                     data = data[end:]
             except WireError as error:
                 raise ServerGone(Failure.JUNK, error.slug, received=True) from None
@@ -104,7 +106,7 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
         raise Cut(b"PR", error.status, error.slug) from None
 
 
-def _head(exchange: Exchange, request: Request, backend: Backend) -> bytes:
+def head_for(exchange: Exchange, request: Request, backend: Backend) -> bytes:
     """The bytes of the head for the server. Raises Cut when rules have made it too big."""
     editor = exchange.request_editor
     if editor is None and exchange.frontend.plain and backend.plain:
@@ -196,7 +198,7 @@ async def _readable_unless_client_leaves(exchange: Exchange, stream: Stream, dea
         raise Cut(b"CH", 400, "client_closed_in_wait")
 
 
-async def _pass_interim(exchange: Exchange, request: Request, response: Response) -> None:
+async def pass_interim(exchange: Exchange, request: Request, response: Response) -> None:
     """100, 102, 103: for clients that know them. Raises ServerGone when there is no end of them, Cut when the client takes none."""
     exchange.interim_responses += 1
     if exchange.interim_responses > INTERIM_RESPONSES_MAX:

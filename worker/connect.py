@@ -23,6 +23,7 @@ from worker.tls import TlsError
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
+    from worker.pipelining import Pipe
     from worker.proxies import Backend
     from worker.server import Server
 
@@ -37,6 +38,10 @@ class ConnectFailed(Exception):
         self.slug = slug
 
 
+class Invited(Exception):
+    """Whoever waited for a place at a server may join others on a connection instead."""
+
+
 class ServerConnection:
     """One connection to a server.
 
@@ -45,7 +50,7 @@ class ServerConnection:
     address: where it leads; the server's may have changed since.
     """
 
-    __slots__ = ("address", "announced", "is_private", "name", "requests", "server", "stream")
+    __slots__ = ("address", "announced", "is_private", "name", "pipe", "requests", "server", "stream")
 
     def __init__(self, server: Server, stream: Stream, name: bytes | None = None) -> None:
         self.server = server
@@ -53,6 +58,7 @@ class ServerConnection:
         self.name = name
         self.address = server.address
         self.requests = 0
+        self.pipe: Pipe | None = None  # worker/pipelining.py: others share it
         self.is_private = False
         self.announced = b""
 
@@ -174,6 +180,11 @@ async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
             assert ticket.server is not None
             exchange.leased = backend.servers[ticket.server]
             return
+        if ticket.state is Waiting.INVITED:
+            assert ticket.server is not None
+            exchange.leased = backend.servers[ticket.server]
+            exchange.is_invited = True
+            raise Invited
         exchange.leased = None  # its server went down meanwhile: choose again
 
 
@@ -188,6 +199,7 @@ async def _wait_in_queue(exchange: Exchange, backend: Backend, server: Server | 
         exchange.waiting_since,
         priority_class=exchange.priority_class,
         priority_offset_ms=exchange.priority_offset,
+        may_join=backend.pipelines and exchange.may_share(),
     )
     if ticket is None:
         raise ConnectFailed(b"SQ", 503, "queue_full")

@@ -21,13 +21,15 @@ from worker import decide
 from worker.answering import log_early, pass_on, pass_on_unusual, pass_on_whole
 from worker.asking import ServerGone, ask
 from worker.body import Body, Kept
-from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
+from worker.connect import ConnectFailed, Invited, ServerConnection, lease, lease_now
 from worker.cut import Cut
 from worker.facts import ExchangeFacts
 from worker.http.framing import CLOSE_BODY, BodyKind
 from worker.http.head import Request, Response
 from worker.outcome import account_end, fail, late, reply
+from worker.pipelining import PipeLost, join, may_share, share
 from worker.servers import retry
+from worker.servers.idle import Reuse
 from worker.servers.repeatable import repeatable
 from worker.servers.retry import Failure
 from worker.steps import Step
@@ -53,6 +55,8 @@ class Exchange(ExchangeFacts):
     interim_responses = 0
     unsent: memoryview | bytes = b""
     kept: Kept | None = None  # the request's body as received, while it can be sent again
+    goes_alone = False  # on a connection that nobody shares: it was on one that broke
+    is_invited = False  # to join others on a connection, after waiting in the queue
     give_up_at = inf  # `timeout request-total`
     spliced_in = 0
     spliced_out = 0
@@ -103,15 +107,25 @@ class Exchange(ExchangeFacts):
                 if answer is not None:
                     return await reply(self, answer, closes=True)
             while True:
-                connection = lease_now(self, backend, pump) or await lease(self, backend, pump)
-                self.connection = connection
                 try:
-                    response, rest = await ask(self, connection, backend)
+                    joined = await join(self, backend, pump) if backend.pipelines else None
+                    if joined is not None:
+                        response, rest = joined
+                        assert self.connection is not None
+                        connection = self.connection
+                    else:
+                        connection = lease_now(self, backend, pump) or await lease(self, backend, pump)
+                        self.connection = connection
+                        if backend.pipelines:
+                            share(self, connection)
+                        response, rest = await ask(self, connection, backend)
                 except ServerGone as gone:
-                    if connection.server.watch is not None:
-                        connection.server.watch.failed(gone.failure)
+                    if self.leased is not None and self.leased.watch is not None:
+                        self.leased.watch.failed(gone.failure)
                     self.drop_connection()
                     self._retry_or_raise(gone.failure, gone.slug, received=gone.received)
+                    continue
+                except (PipeLost, Invited):
                     continue
                 if connection.server.watch is not None:
                     connection.server.watch.answered(response.status)
@@ -233,12 +247,19 @@ class Exchange(ExchangeFacts):
         """Whether the client's connection may carry another request, as far as this one and the configuration go."""
         return request.keep_alive and not self.frontend.closes_client and self.unfinished is None and not self.session.stop_after
 
+    def may_share(self) -> bool:
+        """Whether this request may go behind others on a connection (`pipeline`)."""
+        first_must_be_alone = self.is_first_request and self.leased is not None and self.leased.reuse is Reuse.SAFE
+        return self.head is not None and not first_must_be_alone and may_share(self, self.head)
+
     def return_connection(self, connection: ServerConnection, response: Response, leftover: bytes) -> None:
         """The server's connection goes back to its book, or is closed when it cannot carry another request."""
         if self.frontend.log.asks_server_side:
             self.note_server_side()
         self.connection = None
-        if leftover or self.closes_server or self.unfinished is not None or not response.keep_alive or response.body is CLOSE_BODY:
+        if connection.pipe is not None:
+            connection.pipe.finished(self, response, leftover)
+        elif leftover or self.closes_server or self.unfinished is not None or not response.keep_alive or response.body is CLOSE_BODY:
             connection.server.drop(connection)
         else:
             connection.server.give_back(connection, response, self)

@@ -185,6 +185,7 @@ class Backend:
         "model",
         "name",
         "only_server",
+        "pipelines",
         "places",
         "plain",
         "prefers_last",
@@ -235,6 +236,7 @@ class Backend:
         self.prefers_last = "prefer-last-server" in proxy.options
         self.keep_alive_queue_max = int(_word(proxy, "max-keep-alive-queue", "-1"))
         self.checks_cache = "checkcache" in proxy.options
+        self.pipelines = any(int(server.options.get("pipeline", ("1",))[0]) > 1 for server in proxy.servers)
         self.aborts_on_close = "abortonclose" in proxy.options
         self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
         self.pretends_keep_alive = "http-pretend-keepalive" in proxy.options

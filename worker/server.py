@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from common import model
 from common.model import AddressKind
 from common.net.outlet import outlet_of
+from common.net.pump import Strand
 from common.net.sockaddr import SockAddr, initial, is_numeric, sockaddr
 from common.observe import fields as f
 from worker.announcement import Announcement
 from worker.http.head import Response
+from worker.pipelining import Pipe, flush
 from worker.preferring import authenticates_connection, remember
 from worker.server_tls import ServerTls
 from worker.servers.idle import Fate, IdleBook, Reuse
@@ -41,19 +43,24 @@ class Server:
     __slots__ = (
         "_address",
         "_family",
+        "_flusher",
         "address",
         "alive",
         "announcement",
         "backend",
+        "depth",
         "idle",
         "is_unusual",
         "maxconn",
         "model",
         "outlet",
+        "pipes",
         "position",
+        "reuse",
         "shared",
         "tally",
         "tls",
+        "to_flush",
         "told",
         "usable",
         "watch",
@@ -79,10 +86,15 @@ class Server:
         self.announcement = Announcement(server, backend.rules.tlvs.get(server.name, ())) if server.send_proxy else None
         self.outlet = outlet_of(server, backend.model, world.config.globals)
         self.is_unusual = self.tls is not None or backend.prefers_last
+        self.reuse = Reuse(backend.model.http_reuse)
+        self.depth = 1 if self.reuse is Reuse.NEVER else int(server.options.get("pipeline", ("1",))[0])
+        self.pipes: list[Pipe] = []
+        self.to_flush: list[Pipe] = []
+        self._flusher: Strand | None = None
         self.usable = not server.disabled
         self.alive = not server.disabled  # it serves who must come to it, though balancing may not choose it
         self.idle: IdleBook[ServerConnection] = IdleBook(
-            Reuse(backend.model.http_reuse),
+            self.reuse,
             pool_max_conn=server.pool_max_conn,
             pool_low_conn=server.pool_low_conn,
             pool_purge_delay_s=server.pool_purge_delay,
@@ -238,6 +250,8 @@ class Server:
 
     def drop(self, connection: ServerConnection) -> None:
         """After an exchange whose connection is of no more use."""
+        if connection.pipe is not None:
+            connection.pipe.broken()
         if self.tls is not None:
             self._learn_session(connection)
         self.idle.closed()
@@ -265,6 +279,16 @@ class Server:
         for connection in book.purge(now):
             connection.close()
         self.tally.touch()
+
+    def flush_soon(self, pipe: Pipe) -> None:
+        """What has joined this pipe is to leave at the end of this turn."""
+        if pipe not in self.to_flush:
+            self.to_flush.append(pipe)
+        pump = self.world.pump
+        if self._flusher is None or self._flusher.done:
+            self._flusher = pump.spawn(flush(self, pump), "pipeline", late=True)
+        else:
+            pump.wake(self._flusher)
 
     def load(self) -> int:
         """Exchanges that use it or wait for it, of this worker."""

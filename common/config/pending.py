@@ -37,7 +37,7 @@ _PROXIES = """
 _BIND = "guid-prefix"
 
 _SERVER = """
-    guid hash-key non-stick pipeline pool-warm resolve-net resolve-opts
+    guid hash-key non-stick  pool-warm resolve-net resolve-opts
     resolve-prefer resolvers stick
 """
 

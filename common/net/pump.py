@@ -90,6 +90,7 @@ class Pump:
     """
 
     __slots__ = (
+        "_batons",
         "_buckets",
         "_heap",
         "_late",
@@ -120,6 +121,7 @@ class Pump:
         self.on_slow_turn: Callable[[float], None] | None = None  # hears how long a turn took that took longer than slow_s
         self.slow_s = inf
         self._pending: deque[Strand] = deque()
+        self._batons: deque[Strand] = deque()
         self._late: deque[Strand] = deque()
         self._buckets: dict[int, list[Strand]] = {}
         self._heap: list[int] = []
@@ -148,6 +150,12 @@ class Pump:
             strand.queued = True
             self._pending.append(strand)
             self._poke()
+
+    def hand_on(self, strand: Strand) -> None:
+        """Resume a strand that waits in `park` within this turn, even if others were handed on before it: a line of strands that take
+        turns at one stream moves as far as what was received goes."""
+        self._batons.append(strand)
+        self._poke()
 
     def rouse(self, strand: Strand) -> None:
         """Resume a strand later in this turn, whatever it waits for: there is news that no event will bring."""
@@ -278,7 +286,7 @@ class Pump:
         fd = self.epoll.fileno()
         while not self._stopping:
             self.on_pause()
-            if not (self._pending or self._late):
+            if not (self._pending or self._late or self._batons):
                 with trio.CancelScope(deadline=self._next_deadline()) as self._scope:
                     await trio.lowlevel.wait_readable(fd)
                 self._scope = None
@@ -297,7 +305,7 @@ class Pump:
 
     def turn(self, wait_s: float = 0.0) -> bool:
         """Resume everybody who is ready once; whether there was anybody. Waits up to wait_s for the first one."""
-        if self._pending or self._late:
+        if self._pending or self._late or self._batons:
             wait_s = 0.0
         events = self.epoll.poll(wait_s, EVENTS_PER_POLL)
         now = self.now = time.monotonic()
@@ -342,6 +350,13 @@ class Pump:
             for _ in range(len(self._pending)):
                 strand = self._pending.popleft()
                 if strand.queued:  # else it was resumed, or ended, by something else meanwhile
+                    self._resume(strand)
+        batons = self._batons
+        if batons:
+            busy = True
+            while batons:
+                strand = batons.popleft()
+                if strand.parked:
                     self._resume(strand)
         if self._late:
             busy = True

@@ -32,13 +32,14 @@ class Waiting(Enum):
 
     WAITING = "waiting"
     ADMITTED = "admitted"  # it has a place at ticket.server
+    INVITED = "invited"  # it may go to ticket.server without a place, behind others on a connection
     LEFT = "left"
 
 
 class Ticket(Generic[T]):
     """One request's place in a queue. since: when it began to wait. ahead: how many were before it then (for the log)."""
 
-    __slots__ = ("ahead", "item", "order", "queue_of", "server", "since", "state")
+    __slots__ = ("ahead", "item", "may_join", "order", "queue_of", "server", "since", "state")
 
     def __init__(self, item: T, queue_of: int | None, since: float, order: tuple[int, float, int], ahead: int) -> None:
         self.item = item
@@ -47,6 +48,7 @@ class Ticket(Generic[T]):
         self.since = since
         self.order = order
         self.ahead = ahead
+        self.may_join = False
         self.state = Waiting.WAITING
 
 
@@ -144,7 +146,16 @@ class BackendQueue(Generic[T]):
             return False
         return self.places.enter(server, self.limit(server))
 
-    def wait(self, item: T, server: int | None, now: float, *, priority_class: int = 0, priority_offset_ms: int = 0) -> Ticket[T] | None:
+    def wait(
+        self,
+        item: T,
+        server: int | None,
+        now: float,
+        *,
+        priority_class: int = 0,
+        priority_offset_ms: int = 0,
+        may_join: bool = False,
+    ) -> Ticket[T] | None:
         """A ticket for that server's queue, or the common one. None: that queue is full, go elsewhere.
 
         now: for a request that was moved here, when it began to wait. Where a server has a minconn, this ticket adds to the load
@@ -157,8 +168,20 @@ class BackendQueue(Generic[T]):
         offset_s = _clipped(priority_offset_ms, OFFSET_MS_MAX) / 1000
         order = _clipped(priority_class, CLASS_MAX), now + offset_s, self._arrivals
         ticket = Ticket(item, server, now, order, line.length)
+        ticket.may_join = may_join
         line.push(ticket)
         self._announce(server)
+        return ticket
+
+    def invite(self, server: int) -> Ticket[T] | None:
+        """There is room on a connection that is in use: whoever is first, if it may go there. Others do not pass it."""
+        ticket = self._next(server)
+        if ticket is None or not ticket.may_join:
+            return None
+        ticket.state = Waiting.INVITED
+        ticket.server = server
+        self._line_of(ticket).left()
+        self._announce(ticket.queue_of)
         return ticket
 
     def leave(self, server: int) -> list[Ticket[T]]:
