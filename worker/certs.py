@@ -6,13 +6,14 @@ ciphers, authorities, ALPN and staples. It is made when first needed, and the lo
 
 A line of a crt-list may have settings of its own. Most follow the context; that clients are verified, and which versions are spoken, is
 copied when a connection begins, before anybody knows the name. The first can still be changed then; for the second the hello is looked at
-before the connection begins (`wants_hello`), which costs one system call and only where such a line is.
+before the connection begins (`wants_hello`), which costs one system call and only where such a line is, or a ticket key has changed.
 
 Source: HAProxy manual 5.1 "crt", "crt-list", "default-crt", "strict-sni", "alpn"; RFC 6066 section 3.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,7 @@ from common.net.stream import Stream
 from common.wire.client_hello import ClientHello
 from worker.certificate import CertificateStore, install
 from worker.names import Choice, Entry, Names
+from worker.tickets import Ring, key_name_of
 from worker.tls import TlsStream, Verification
 from worker.tls_policy import (
     SERVED_PROTOCOLS,
@@ -53,26 +55,27 @@ class BindTls:
         "_authorities",
         "_chooser",
         "_contexts",
+        "_learns",
+        "_looks",
         "_names",
         "_store",
         "_verifies",
         "_verify",
-        "context",
         "entries",
+        "ring",
         "settings",
         "tuning",
-        "wants_hello",
     )
 
     def __init__(
         self,
         settings: Tls,
-        context: SSL.Context,
+        ring: Ring,
         store: CertificateStore | None = None,
         authorities: Authorities | None = None,
         tuning: Tuning = Tuning(),  # noqa: B008  # a frozen value
     ) -> None:
-        """context: the initial one. Raises ConfigError for certificates and settings that cannot be used."""
+        """ring: of the initial contexts. Raises ConfigError for certificates and settings that cannot be used."""
         self.settings = settings
         self.tuning = tuning
         self._store = store or CertificateStore()
@@ -83,15 +86,14 @@ class BindTls:
             raise ConfigError("no SSL certificate specified for bind")
         self._contexts: dict[tuple[int, ...], SSL.Context] = {}
         self._chooser = _ffi.callback("int (*)(SSL *, int *, void *)", self._choose, error=_lib.SSL_TLSEXT_ERR_ALERT_FATAL)
-        self.context = context
-        self._prepare(context, settings, ())
-        _lib.SSL_CTX_set_tlsext_servername_callback(context._context, self._chooser)
+        self._learns = False
         self._index()
+        self.ring = ring
         for line_settings in {id(entry.settings): entry.settings for entry in self.entries}.values():
             if line_settings is not settings:
                 self._prepare(SSL.Context(SSL.TLS_SERVER_METHOD), line_settings, ())  # its words are right, or nothing starts
-        for default in self._names.default:
-            self._context_of((default,))
+        self._context_of(self._names.default)
+        ring.begin(time.monotonic(), self._prepare_initial, self._key_name)
 
     def certificates_for(self, name: bytes | None) -> Choice:
         """By SNI; () under strict-sni when no certificate has the name."""
@@ -101,7 +103,9 @@ class BindTls:
     def over(self, stream: Stream, seen: tuple[bytes, ClientHello] | None = None) -> TlsStream:
         """A client's TLS connection over its plain one. seen: its hello, if that was looked at."""
         verification = Verification() if self._verifies or self.tuning.keeps_secrets else None
-        tls = TlsStream.over(stream, self.context, server_side=True, verification=verification)
+        ring = self.ring
+        context = ring.context_for(seen[0]) if ring.old and seen is not None else ring.context
+        tls = TlsStream.over(stream, context, server_side=True, verification=verification)
         if seen is not None:
             data, hello = seen
             if self.tuning.capture_bytes:
@@ -110,6 +114,13 @@ class BindTls:
             if choice and choice[0].settings is not self.settings:
                 _lib.SSL_set_options(tls.ssl, version_options(choice[0].settings))
         return tls
+
+    def wants_hello(self, now: float) -> bool:
+        """Whether a connection that begins now is to be looked at before."""
+        ring = self.ring
+        if now >= ring.until or ring.old:
+            ring.turn(now)
+        return self._looks or bool(ring.old)
 
     @property
     def names(self) -> Names:
@@ -134,9 +145,9 @@ class BindTls:
 
     def retrust(self) -> None:
         """Authorities have changed: of the initial context too, whose store verifies clients that resume."""
-        self._authorities.install(
-            self.context, self.settings, server_side=True, verifies=verifies(self.settings, server_side=True), announces=False
-        )
+        word = verifies(self.settings, server_side=True)
+        for context in (self.ring.context, *(old for old, _name, _until in self.ring.old)):
+            self._authorities.install(context, self.settings, server_side=True, verifies=word, announces=False)
         self.rebuild()
 
     # --- which certificates there are --------------------------------------------------------------------------------
@@ -168,9 +179,23 @@ class BindTls:
         distinct = {id(entry.settings): entry.settings for entry in self.entries}.values()
         self._verifies = any(verifies(one, server_side=True) for one in distinct)
         bounds = (self.settings.min_version, self.settings.max_version)
-        self.wants_hello = self.tuning.capture_bytes > 0 or any((one.min_version, one.max_version) != bounds for one in distinct)
+        self._looks = self.tuning.capture_bytes > 0 or any((one.min_version, one.max_version) != bounds for one in distinct)
 
     # --- contexts ------------------------------------------------------------------------------------------------------
+
+    def _prepare_initial(self, context: SSL.Context) -> None:
+        self._prepare(context, self.settings, ())
+        _lib.SSL_CTX_set_tlsext_servername_callback(context._context, self._chooser)
+
+    def _key_name(self, context: SSL.Context) -> bytes:
+        """Of its ticket key: a client that is nobody asks it."""
+        if not self.settings.tickets:
+            return b""
+        self._learns = True
+        try:
+            return key_name_of(context, lambda server: set_verify(server._ssl, Tls(), self._verify))
+        finally:
+            self._learns = False
 
     def _prepare(self, context: SSL.Context, settings: Tls, certificates: tuple[CertificateFile, ...]) -> None:
         apply_policy(
@@ -198,11 +223,11 @@ class BindTls:
     def _choose(self, ssl: Any, alert: Any, _argument: Any) -> int:
         """OpenSSL's question at each ClientHello."""
         name = _lib.SSL_get_servername(ssl, _lib.TLSEXT_NAMETYPE_host_name)
-        choice = self.certificates_for(_ffi.string(name) if name != _ffi.NULL else None)
+        choice = self._names.default if self._learns else self.certificates_for(_ffi.string(name) if name != _ffi.NULL else None)
         if not choice:
             return _refuse(alert, _UNRECOGNIZED_NAME)
         settings = choice[0].settings
-        if settings is not self.settings:
+        if settings is not self.settings and not self._learns:
             if not _speaks(settings, _lib.SSL_version(ssl)):
                 return _refuse(alert, _PROTOCOL_VERSION)
             set_verify(ssl, settings, self._verify)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from common.net.dial import ClientLeft, dial
 from common.net.pump import DeadlinePassed, Pump, Strand
 from common.net.stream import Stream
+from common.observe import fields as f
 from worker.servers.queue import Ticket, Waiting
 from worker.servers.repeatable import Repeatable
 from worker.servers.retry import Action, Attempt, Failure, decide
@@ -63,6 +64,8 @@ class ServerConnection:
         self.announced = b""
 
     def close(self) -> None:
+        if self.stream.tls and not self.stream.closed:
+            self.server.words[f.SSL_CUR] -= 1
         self.stream.close()
 
 
@@ -267,6 +270,7 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
         if server.tls is not None:
             name = server.server_name(exchange)
             stream = await server.tls.connect(stream, name, deadline)
+            server.count_tls(stream.is_resumed)
     except BaseException:
         stream.close()
         raise

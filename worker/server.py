@@ -308,6 +308,12 @@ class Server:
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
+    def count_tls(self, is_resumed: bool) -> None:
+        self.words[f.SSL_SESS] += 1
+        self.words[f.SSL_CUR] += 1
+        if is_resumed:
+            self.words[f.SSL_REUSED_SESS] += 1
+
     def count_connect(self) -> None:
         self.words[f.CONNECT] += 1
         if self.watch is not None:

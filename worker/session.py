@@ -20,6 +20,7 @@ from common.model import Bind
 from common.net.introduction import read_header
 from common.net.pump import DeadlinePassed, Strand
 from common.net.stream import READ_SIZE, Stream
+from common.observe import fields as f
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker import decide, misdirected, tunnel
@@ -219,14 +220,22 @@ class Session:
     async def _handshake(self, deadline: float) -> None:
         """Raises TlsError, DeadlinePassed."""
         bind = self.world.bind_tls(self.bind)
-        hello = await look_at_hello(self.stream, deadline) if bind.wants_hello else None
+        hello = await look_at_hello(self.stream, deadline) if bind.wants_hello(self.world.pump.now) else None
         stream = bind.over(self.stream, hello)
         self.stream = stream
         self.world.handshakes += 1
+        words = self.proxy.tally.words
         try:
             await stream.handshake(deadline)
+        except BaseException:
+            words[f.SSL_FAILED_HANDSHAKE] += 1
+            raise
         finally:
             self.world.handshakes -= 1
+        words[f.SSL_SESS] += 1
+        words[f.SSL_CUR] += 1
+        if stream.is_resumed:
+            words[f.SSL_REUSED_SESS] += 1
         self.tls = self.world.tls_facts_of(stream)
 
     async def _serve(self, buffered: bytes = b"") -> None:
@@ -348,6 +357,8 @@ class Session:
             self.stream.detach().close()  # no shutdown: the connection goes on elsewhere
         else:
             self.stream.close()
+        if self.tls is not None:
+            self.proxy.tally.words[f.SSL_CUR] -= 1
         for server, connection in self.kept.items():
             server.drop_kept(connection)
         self.world.forget(self)

@@ -170,6 +170,10 @@ class TlsStream(Stream):
             sock.close()
             raise
 
+    @property
+    def is_resumed(self) -> bool:
+        return bool(_lib.SSL_session_reused(self.ssl))
+
     async def handshake(self, deadline: float) -> None:
         """Raises TlsError, DeadlinePassed."""
         while True:

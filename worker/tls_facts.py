@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
+from worker.session_form import id_of
 from worker.tls import TlsStream
 
 _lib: Any = SSL._lib  # type: ignore[attr-defined]
@@ -74,12 +75,11 @@ class ConnectionFacts:
 
     @property
     def is_resumed(self) -> bool:
-        return bool(_lib.SSL_session_reused(self._stream.ssl))
+        return self._stream.is_resumed
 
     @property
     def session_id(self) -> bytes:
-        session = _lib.SSL_get_session(self._stream.ssl)
-        return session_id(session) if session != _ffi.NULL else b""
+        return id_of(self._stream.ssl)
 
     @property
     def session_key(self) -> bytes:
@@ -164,35 +164,3 @@ class ConnectionFacts:
     def verify_ca_error_depth(self) -> int:
         found = self._stream.verification
         return found.ca_depth if found is not None else 0
-
-
-def session_id(session: Any) -> bytes:
-    """Of OpenSSL's session: it has no other way out of the library than the fourth field of its DER form
-    (i2d_SSL_SESSION(3); version, protocol, cipher, id)."""
-    size = _lib.i2d_SSL_SESSION(session, _ffi.NULL)
-    if size <= 0:
-        return b""
-    buffer = _ffi.new("unsigned char[]", size)
-    pointer = _ffi.new("unsigned char **", buffer)
-    _lib.i2d_SSL_SESSION(session, pointer)
-    return _fields(bytes(_ffi.buffer(buffer, size)))[3]
-
-
-def _fields(der: bytes) -> list[bytes]:
-    """The contents of the first four elements of a sequence that OpenSSL wrote."""
-    position, _ = _head(der, 0)
-    found = []
-    for _ in range(4):
-        start, size = _head(der, position)
-        found.append(der[start : start + size])
-        position = start + size
-    return found
-
-
-def _head(der: bytes, position: int) -> tuple[int, int]:
-    """(where the content begins, its length)."""
-    first = der[position + 1]
-    if first < 0x80:
-        return position + 2, first
-    octets = first & 0x7F
-    return position + 2 + octets, int.from_bytes(der[position + 2 : position + 2 + octets], "big")

@@ -53,7 +53,7 @@ from worker.sessionlog import SessionLog
 from worker.standing import Standing
 from worker.steps import Step
 from worker.tally import Tallies, Tally
-from worker.tickets import context_for
+from worker.tickets import rings
 from worker.tls import TlsStream, limit_records
 from worker.tls_facts import ConnectionFacts
 from worker.tls_tuning import Tuning
@@ -107,6 +107,8 @@ class World:
         limit_records(self.tuning.max_record, self.tuning.hard_max_record, self.tuning.idle_s)
         self.certificates = CertificateStore(self.config)
         self.authorities = Authorities()
+        secure = [_ring_name(proxy, bind) for proxy in self.config.proxies for bind in proxy.binds if bind.tls is not None]
+        self._rings = rings(secure, self.tuning.rotation_s, self.tuning.lifetime_s)
         self.bind_contexts: dict[int, BindTls] = {}
         self.misdirected = Memory()
         self.certificate_change: Change | None = None  # transactions of operators
@@ -153,8 +155,8 @@ class World:
         for bind in proxy.binds:
             self._binds[bind.id] = (bind, frontend)
             if bind.tls is not None:
-                initial = context_for(len(self.bind_contexts))
-                self.bind_contexts[bind.id] = BindTls(bind.tls, initial, self.certificates, self.authorities, self.tuning)
+                ring = self._rings[_ring_name(proxy, bind)]
+                self.bind_contexts[bind.id] = BindTls(bind.tls, ring, self.certificates, self.authorities, self.tuning)
 
     def _logger(self, targets: list[model.LogTarget], tag: str | None) -> Logger:
         settings = self.config.globals
@@ -406,6 +408,11 @@ class World:
         if found is None:
             return None
         return next((one for one in found.servers if one.model.name == server), None)
+
+
+def _ring_name(proxy: model.Proxy, bind: Bind) -> str:
+    """What a bind's tickets are good for: the same after a reload that leaves the line as it is."""
+    return f"{proxy.name} {bind.address}"
 
 
 def _read_file(path: str) -> bytes:

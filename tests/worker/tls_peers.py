@@ -12,6 +12,7 @@ from common.model import Tls
 from tests.common.net.driving import Driver
 from worker.certs import BindTls
 from worker.server_tls import ServerTls
+from worker.tickets import Ring
 from worker.tls import TlsError, TlsStream
 
 
@@ -81,7 +82,7 @@ def server_context(pem: str) -> ssl.SSLContext:
 
 
 def bind_tls(*certificates: str, **settings: object) -> BindTls:
-    return BindTls(Tls(certificates=list(certificates), **settings), SSL.Context(SSL.TLS_SERVER_METHOD))  # type: ignore[arg-type]
+    return BindTls(Tls(certificates=list(certificates), **settings), Ring([SSL.Context(SSL.TLS_SERVER_METHOD)]))  # type: ignore[arg-type]
 
 
 def accept(
