@@ -18,6 +18,7 @@ from common.net.outlet import outlet_of
 from common.net.pump import Strand
 from common.net.sockaddr import SockAddr, initial, is_numeric, sockaddr
 from common.observe import fields as f
+from common.observe.layout import G_STATES_VERSION
 from worker.announcement import Announcement
 from worker.http.head import Response
 from worker.pipelining import Pipe, flush
@@ -79,7 +80,8 @@ class Server:
         self.told: tuple[str, int] | None = None  # the address that the master last told
         self._family: socket.AddressFamily | None = None
         self._address: SockAddr = ""
-        found = initial(server)
+        supervised = world.counters.globals[G_STATES_VERSION]  # then the master tells the addresses of names
+        found = (server.address if is_numeric(server.address) else None) if supervised else initial(server)
         if found is not None:
             self._family, self._address = sockaddr(found)
         self.tls = ServerTls(server.tls, world.tuning, world.authorities, world.certificates) if server.tls is not None else None

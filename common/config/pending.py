@@ -17,7 +17,6 @@ SLUG = "not-yet"
 
 _GLOBAL = """
     h1-do-not-close-on-insecure-transfer-encoding pp2-never-send-local
-    server-state-base server-state-file
     stats-file
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
     tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once
@@ -27,9 +26,8 @@ _GLOBAL = """
 """
 
 _PROXIES = """
-    force-be-switch/guid/load-server-state-from-file/log-format-sd/log-steps
+    force-be-switch/guid/log-format-sd/log-steps
     option contstats/option proxy-status
-    server-state-file-name
     stick match/stick on
     stick store-request/stick store-response/stick-table
 """
@@ -37,8 +35,8 @@ _PROXIES = """
 _BIND = "guid-prefix"
 
 _SERVER = """
-    guid hash-key non-stick  pool-warm resolve-net resolve-opts
-    resolve-prefer resolvers stick
+    guid hash-key non-stick  pool-warm
+    stick
 """
 
 # Kind of line -> its pending keywords.
@@ -47,7 +45,7 @@ PENDING: Mapping[Section, frozenset[str]] = {
     D_PROXIES: frozenset(name.strip() for name in re.split(r"[/\n]", _PROXIES) if name.strip()),
     Section.BIND: frozenset(_BIND.split()),
     SERVERS: frozenset(_SERVER.split()),
-    Section.TOP: frozenset({"log-profile", "peers", "resolvers"}),
+    Section.TOP: frozenset({"log-profile", "peers"}),
 }
 
 # Actions of rules: `http-request track-sc0 …`.

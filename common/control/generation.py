@@ -16,6 +16,7 @@ from functools import partial
 import trio
 
 from common.control import watchdog
+from common.control.beginnings import Beginnings
 from common.control.console import Console
 from common.control.listeners import Bound, Listeners
 from common.control.member import Member, Observed, Orders
@@ -60,6 +61,7 @@ class Blueprint:
     debug: frozenset[str] = frozenset()
     reuseport: bool = True
     memory_bytes_max: int = 0
+    beginnings: Beginnings = field(default_factory=Beginnings)
 
 
 class Generation:
@@ -90,7 +92,7 @@ class Generation:
                     self._channels[process.number] = open_channel(self.channel_names[process.number])
             self._counters_fd, self.counters = shared_counters.create(blueprint.config, len(blueprint.plan.processes))
             self._board_fd = _make_board(blueprint)
-            Statistics.prepare(self.counters, blueprint.config, number, earlier)
+            Statistics.prepare(self.counters, blueprint.config, number, earlier, blueprint.beginnings)
         except BaseException:
             self.close()
             raise

@@ -147,9 +147,9 @@ class Master:
             nursery.cancel_scope.cancel()
         if started:
             self.life = Life.SERVING
-            notify.ready(self.status())
             self._program, self._contract = program.fingerprint(), program.contract()
             self._on_serving(first)
+            notify.ready(self.status())
             self._started.set()
         return started
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import trio
@@ -82,7 +82,7 @@ class Plane:
 
     __slots__ = (
         *("_loggers", "_outlets", "console", "generation", "master", "reload_failed", "reloads", "reloads_failed"),
-        *("sockets", "startup_lines", "statistics"),
+        *("names_changed", "sockets", "startup_lines", "statistics"),
     )
 
     def __init__(self, master: Master, console: Console) -> None:
@@ -94,6 +94,7 @@ class Plane:
         self.reloads = self.reloads_failed = 0
         self.reload_failed = False  # the last one
         self.startup_lines: list[str] = []
+        self.names_changed: Callable[[], None] = lambda: None  # called when servers have got other names
         self._outlets = Outlets()
         self._loggers: list[Logger] = []
 

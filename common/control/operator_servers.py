@@ -20,8 +20,7 @@ from common.observe.states import (
     ADDRESS,
     CHECK_CONFIGURED,
     CHECK_ENABLED,
-    FQDN,
-    NAME_CHANGED,
+    RESOLUTION_MAINT,
     S_ADMIN,
     S_AGENT_STATE,
     S_CHECK_STATE,
@@ -184,6 +183,8 @@ async def _address(request: Request, place: Place) -> Answer:
         else:
             said.append(f"port changed from '{state.port}' to '{port}'")
             block[S_PORT] = int(port)
+    if block[S_ADMIN] & RESOLUTION_MAINT:
+        request.plane.notify(request.plane.changes.resolved(place, address, BY.removeprefix("by "), request.plane.now))
     write_text(block, ADDRESS, address)
     changed(request.plane.counters)
     return Answer(f"{', '.join(said)} {BY}\n", WARNING)
@@ -194,10 +195,9 @@ async def _fqdn(request: Request, place: Place) -> Answer:
         return Answer("set server <b>/<s> fqdn requires a FQDN.\n", ERROR)
     if "resolvers" not in request.plane.changes.server(place).options:
         return Answer("set server <b>/<s> fqdn failed because no resolution is configured.\n", ERROR)
-    block = request.plane.changes.block(place)
-    write_text(block, FQDN, request.word(4))
-    block[S_ADMIN] |= NAME_CHANGED
-    changed(request.plane.counters)
+    plane = request.plane
+    plane.notify(plane.changes.renamed(place, request.word(4), plane.changes.block(place)[S_PORT], "stats socket command"))
+    plane.names_changed()
     return Answer()
 
 

@@ -16,14 +16,17 @@ from typing import Protocol
 
 import trio
 
+from common.control.beginnings import Beginnings
 from common.model import Config
 from common.observe.counters import Counters
 from common.observe.layout import G_GENERATION, G_MASTER_PID, G_SECRET, G_STARTED_AT_MS, G_STARTED_EPOCH, SECRET_WORDS
 from common.observe.rates import Sampler
 from common.observe.server_changes import ServerChanges
-from common.observe.state_setup import inherit, initialise
+from common.observe.state_file import apply_states
+from common.observe.state_setup import inherit, initialise, settle_names, summarise
 
 EVERY_S = 1.0
+_NOTHING_KNOWN = Beginnings()
 
 
 class Process(Protocol):
@@ -65,7 +68,9 @@ class Statistics:
         self._rows_alive: dict[int, set[int]] = {}  # generation -> rows whose process was seen alive
 
     @staticmethod
-    def prepare(counters: Counters, config: Config, number: int, earlier: Counters | None) -> None:
+    def prepare(
+        counters: Counters, config: Config, number: int, earlier: Counters | None, beginnings: Beginnings = _NOTHING_KNOWN
+    ) -> None:
         """Give a new generation's mapping its states: those of the one before it, or those that the file says."""
         now = time.monotonic()
         words = counters.globals
@@ -74,8 +79,12 @@ class Statistics:
         for word in range(G_SECRET, G_SECRET + SECRET_WORDS):
             words[word] = secrets.randbits(63) if earlier is None else earlier.globals[word]
         initialise(counters, config, now)
+        settle_names(counters, config, beginnings.addresses, now)
         if earlier is not None:
             inherit(counters, earlier)
+            summarise(counters, config, now)
+        else:
+            apply_states(counters, config, beginnings.saved, now)
 
     def begin(self, generation: Counted) -> None:
         """This generation serves from now on. Its states are prepared here if nobody has."""

@@ -77,6 +77,7 @@ def _remark(options: Options, console: Console) -> None:
 
 def prepare(service: Service, console: Console) -> Blueprint:
     """Read, check and plan. Raises UsherError with everything that is wrong. For the first start and for every reload."""
+    from common.control.beginnings import beginnings
     from common.control.generation import Blueprint
 
     options = service.options
@@ -102,6 +103,7 @@ def prepare(service: Service, console: Console) -> Blueprint:
         memory_bytes_max=_memory_share(options, part, console),
         entries=service.entries,
         imports=imports(config, part, service.entries),
+        beginnings=beginnings(config, console.warning),
     )
 
 
@@ -177,12 +179,13 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
     from common.control.master import Master
     from common.control.operator import Operator
     from common.control.operator_orders import obey
+    from common.control.resolving import Resolving
     from common.control.service_log import ServiceLog
     from common.process.spawner import Spawner
 
     log = ServiceLog(console, os.getpid())
     operators: list[Operator] = []
-    checks: list[Checks] = []
+    checks: list[Checks | Resolving] = []
 
     def serving(generation: Generation) -> None:
         log.open(generation.blueprint.config.globals)
@@ -207,12 +210,16 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
         async def check_servers(_master: Master) -> None:
             await checks[0].run()
 
-        tasks = [lambda _master: log.drain(), serve_operators, check_servers, *service.tasks]
+        async def resolve_names(_master: Master) -> None:
+            await checks[1].run()
+
+        tasks = [lambda _master: log.drain(), serve_operators, check_servers, resolve_names, *service.tasks]
         master = Master(spawner, listeners, console, lambda: prepare(service, console), serving, tasks)
         operators.append(Operator(master, console, options.master_socket or ""))
         master.orders = partial(obey, operators[0].plane)
-        checks.append(Checks(operators[0].plane, console))
-        master.observed = checks[0].observed
+        checking = Checks(operators[0].plane, console)
+        checks.extend((checking, Resolving(operators[0].plane, console)))
+        master.observed = checking.observed
         started = await master.run(first)
         return master.exit_signal if started or master.exit_signal else -EXIT_FAILURE
 

@@ -23,6 +23,7 @@ from common.observe.log_line import LEVELS
 from common.observe.server_notices import Notice, Place, ServerNotices
 from common.observe.state_setup import changed, initial_health, summarise_backend, tracked_servers
 from common.observe.states import (
+    ADDRESS,
     B_STATE,
     BACKEND_DOWN,
     CHECK_CONFIGURED,
@@ -30,13 +31,16 @@ from common.observe.states import (
     DRAIN,
     FORCED_DRAIN,
     FORCED_MAINT,
+    FQDN,
     INHERITED_DRAIN,
     INHERITED_MAINT,
     MAINT,
+    NAME_CHANGED,
     OP_RUNNING,
     OP_STARTING,
     OP_STOPPED,
     OP_STOPPING,
+    RESOLUTION_MAINT,
     S_ADMIN,
     S_AGENT_HEALTH,
     S_AGENT_STATE,
@@ -49,9 +53,12 @@ from common.observe.states import (
     S_DOWNTIME_MS,
     S_INITIAL_WEIGHT,
     S_OPERATIONAL,
+    S_PORT,
     S_THROTTLE,
     S_USER_WEIGHT,
     S_WEIGHT,
+    read_texts,
+    write_text,
 )
 from common.units import parse_time
 
@@ -130,6 +137,36 @@ class ServerChanges:
         self._set_drain(place, FORCED_DRAIN, now, on=False, quiet=bool(admin & FORCED_MAINT))
         self._leave_maintenance(place, FORCED_MAINT, now)
         self._summarise(place, now)
+        return self._done()
+
+    def unresolved(self, place: Place, why: str, now: float) -> list[Notice]:
+        """Its name has no address (any more)."""
+        write_text(self.block(place), ADDRESS, "")
+        self._enter_maintenance(place, RESOLUTION_MAINT, f" ({why})", now)
+        return self._done()
+
+    def resolved(self, place: Place, address: str, by: str, now: float) -> list[Notice]:
+        """Its name has this address, says `by`."""
+        block = self.block(place)
+        *_, before, name = read_texts(block)
+        if address != before:
+            self._notices.about(place, f"changed its IP from {before or '(none)'} to {address} by {by}.")
+            write_text(block, ADDRESS, address)
+        if block[S_ADMIN] & RESOLUTION_MAINT:
+            self._leave_maintenance(place, RESOLUTION_MAINT, now, f"('{name}') is {{}} (resolves again).")
+            self._notices.say(place, _NOTICE, "administratively READY thanks to valid DNS answer.")
+            self._summarise(place, now)
+        return self._done()
+
+    def renamed(self, place: Place, name: str, port: int, by: str = "SRV record") -> list[Notice]:
+        """A service record or an operator gives it another name and port; "" takes them away."""
+        block = self.block(place)
+        *_, before = read_texts(block)
+        if name and name != before:
+            self._notices.about(place, f"changed its FQDN from {before or '(null)'} to {name} by '{by}'")
+        write_text(block, FQDN, name)
+        block[S_PORT] = port
+        block[S_ADMIN] |= NAME_CHANGED
         return self._done()
 
     def goes_down(self, place: Place, why: str, now: float) -> list[Notice]:
@@ -216,7 +253,8 @@ class ServerChanges:
             self._enter_maintenance(follower, INHERITED_MAINT, f" via {self._notices.name(place)}", now)
             self._set_drain(follower, INHERITED_DRAIN, now, on=False, quiet=True)
 
-    def _leave_maintenance(self, place: Place, bit: int, now: float) -> None:
+    def _leave_maintenance(self, place: Place, bit: int, now: float, told: str = "") -> None:
+        """told: the words for it, where they are others; {} is its state."""
         block = self.block(place)
         before = block[S_ADMIN]
         if not before & bit:
@@ -232,7 +270,8 @@ class ServerChanges:
         word = "DOWN" if block[S_OPERATIONAL] == OP_STOPPED else "UP"
         mode = "DRAIN" if block[S_ADMIN] & DRAIN else "READY"
         forced_word = "forced " if bit == FORCED_MAINT else ""
-        self._notices.say(place, _NOTICE, f"is {word}/{mode} (leaving {forced_word}maintenance).")
+        told = told or f"is {{}} (leaving {forced_word}maintenance)."
+        self._notices.say(place, _NOTICE, told.format(f"{word}/{mode}"))
         if block[S_ADMIN] & FORCED_DRAIN:
             self._notices.say(place, _NOTICE, "remains in forced drain mode.")
         for follower in self._followers_of(place):

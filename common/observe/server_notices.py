@@ -46,6 +46,10 @@ class ServerNotices:
         backup = self._config.proxies[place.proxy].servers[place.server].backup
         self._lines.append(Notice(place.proxy, level, f"{'Backup Server' if backup else 'Server'} {self.name(place)} {text}"))
 
+    def about(self, place: Place, text: str) -> None:
+        """A line that begins with the bare "be/s1"."""
+        self._lines.append(Notice(place.proxy, LEVELS["notice"], f"{self.name(place)} {text}"))
+
     def backend_down(self, place: Place, went_down: bool) -> None:
         if went_down:
             proxy = self._config.proxies[place.proxy]

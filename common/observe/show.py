@@ -13,6 +13,7 @@ from common.observe import fields as f
 from common.observe.counters import Counters
 from common.observe.rates import Rates
 from common.observe.reasons import describe
+from common.observe.state_setup import is_service
 from common.observe.states import ServerState, read_server
 from common.observe.stats import proxy_id, server_id
 
@@ -83,7 +84,7 @@ def _state_line(proxy: Proxy, backend_id: int, server: Server, number: int, stat
         *(backend_id, proxy.name, server_id(server, number), server.name, _host(server, state), state.operational, state.admin),
         *(state.user_weight, state.initial_weight, state.changed_s),
         *(state.check_status.number, state.check_result, state.check_health, state.check_state, state.agent_state),
-        *(0, 0, state.fqdn or "-", state.port, "-", int(server.tls is not None)),
+        *(0, 0, state.fqdn or "-", state.port, server.address.host if is_service(server) else "-", int(server.tls is not None)),
         *(options.get("port", ("0",))[0], options.get("addr", ("-",))[0]),
         *(options.get("agent-addr", ("-",))[0], options.get("agent-port", ("0",))[0]),
     )

@@ -6,7 +6,7 @@ Only the master calls these.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from common.model import AddressKind, Config, Proxy, Server
@@ -37,9 +37,11 @@ from common.observe.states import (
     FQDN,
     LAST_AGENT,
     LAST_CHECK,
+    NAME_CHANGED,
     OP_RUNNING,
     OP_STOPPED,
     OPEN,
+    RESOLUTION_MAINT,
     S_ADMIN,
     S_AGENT_CODE,
     S_AGENT_DURATION_MS,
@@ -127,7 +129,33 @@ def initialise_server(block: memoryview[int], server: Server, now: float) -> Non
     if server.disabled:
         block[S_CHECK_STATE] |= CHECK_PAUSED
     if server.address.kind in (AddressKind.INET, AddressKind.INET6):
-        write_text(block, ADDRESS if _is_numeric(server.address.host) else FQDN, server.address.host)
+        if _is_numeric(server.address.host):
+            write_text(block, ADDRESS, server.address.host)
+        elif not is_service(server):
+            write_text(block, FQDN, server.address.host)
+
+
+def is_service(server: Server) -> bool:
+    """Whether the server's name is that of a service record, which says name and port."""
+    return server.address.host.startswith("_")
+
+
+def settle_names(counters: Counters, config: Config, found: Mapping[str, str], now: float) -> None:
+    """After `initialise`: where servers with names are at the start. found: "backend/server" -> address, "" for none yet."""
+    for position, proxy in enumerate(config.proxies):
+        for number, server in zip(counters.layout.servers[position], proxy.servers, strict=True):
+            address = found.get(f"{proxy.name}/{server.name}")
+            block = counters.state(number)
+            if address:
+                write_text(block, ADDRESS, address)
+            elif address is not None:
+                block[S_ADMIN] |= RESOLUTION_MAINT
+                block[S_OPERATIONAL], block[S_CHECK_HEALTH] = OP_STOPPED, 0
+                if block[S_CHECK_STATE] & CHECK_CONFIGURED:
+                    block[S_CHECK_STATE] |= CHECK_PAUSED
+        if proxy.backend:
+            summarise_backend(counters, position, proxy, now)
+    changed(counters)
 
 
 def initial_health(server: Server, block: memoryview[int]) -> int:
@@ -157,6 +185,13 @@ def inherit(counters: Counters, earlier: Counters) -> None:
         elif key.kind == "F":
             new[F_STATE] = old[F_STATE] if old[F_STATE] == STOPPED else new[F_STATE]
     changed(counters)
+
+
+def summarise(counters: Counters, config: Config, now: float) -> None:
+    """All backends, after states came from elsewhere."""
+    for position, proxy in enumerate(config.proxies):
+        if proxy.backend:
+            summarise_backend(counters, position, proxy, now)
 
 
 def summarise_backend(counters: Counters, position: int, proxy: Proxy, now: float) -> bool:
@@ -216,9 +251,22 @@ def _inherit_server(new: memoryview[int], old: memoryview[int]) -> None:
     if old[S_USER_WEIGHT] != old[S_INITIAL_WEIGHT] and old[S_INITIAL_WEIGHT] == new[S_INITIAL_WEIGHT]:
         new[S_WEIGHT], new[S_USER_WEIGHT] = old[S_WEIGHT], old[S_USER_WEIGHT]
     new[S_CHECK_HEALTH] = min(old[S_CHECK_HEALTH], new[S_CHECK_RISE] + new[S_CHECK_FALL] - 1)
-    last_check, last_agent, _address, _fqdn = read_texts(old)
+    last_check, last_agent, address, name = read_texts(old)
+    if _is_resolved(new, old, name):
+        write_text(new, ADDRESS, address)
+        write_text(new, FQDN, name)
+        new[S_PORT] = old[S_PORT]
+    elif old[S_ADMIN] & RESOLUTION_MAINT and read_texts(new)[2]:
+        new[S_ADMIN] &= ~RESOLUTION_MAINT
+        new[S_OPERATIONAL] = OP_RUNNING
     write_text(new, LAST_CHECK, last_check)
     write_text(new, LAST_AGENT, last_agent)
+
+
+def _is_resolved(new: memoryview[int], old: memoryview[int], name: str) -> bool:
+    """Whether what the old one's name was resolved to is good for the new one: the same name, or one that a record or operator gave."""
+    *_, now_named = read_texts(new)
+    return bool(name) and (name == now_named or bool(old[S_ADMIN] & NAME_CHANGED))
 
 
 def _number(server: Server, option: str, default: int) -> int:
