@@ -28,6 +28,45 @@ class AbsentTimers:
     total: float | None = None
 
 
+class AbsentTls:
+    """Answers TlsFacts: TLS of which nothing is known but the server name."""
+
+    def __init__(self, sni: bytes = b"") -> None:
+        self.sni = sni
+
+    handshake_done: bool = False
+    alpn: bytes = b""
+    npn: bytes = b""
+    protocol: bytes = b""
+    cipher: bytes = b""
+    cipher_bits: int = 0
+    cipher_algorithm_bits: int = 0
+    curve: bytes = b""
+    sigalg: bytes = b""
+    is_resumed: bool = False
+    session_id: bytes = b""
+    session_key: bytes = b""
+    unique_id: bytes = b""
+    client_random: bytes = b""
+    server_random: bytes = b""
+    has_early_data: bool = False
+    error: int = 0
+    error_text: bytes = b""
+    hello: bytes = b""
+    peer_certificate: bytes = b""
+    peer_chain: Sequence[bytes] = ()
+    peer_root: bytes = b""
+    peer_certificate_sent: bool = False
+    own_certificate: bytes = b""
+    verify_result: int = 0
+    verify_error: int = 0
+    verify_ca_error: int = 0
+    verify_ca_error_depth: int = 0
+
+    def secret(self, label: str) -> bytes:
+        return b""
+
+
 class AbsentWorld:
     """Answers WorldFacts: a process without proxies at the start of 1970. random_bits gives zeros."""
 

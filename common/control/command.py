@@ -23,6 +23,7 @@ from common.process.launch import DISPATCHER, WORKER
 SUBCOMMANDS = {
     "ctl": "common.control.ctl",
     "demo": "common.control.demo",
+    "explain": "common.control.explain",
     "fmt": "common.control.fmt",
     "reason": "common.control.operator_reason",
 }
