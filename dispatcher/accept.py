@@ -190,7 +190,8 @@ class Door:
 
     async def _pause(self, error: OSError) -> None:
         owner = self.owner
-        if owner.pump.now - self._shortage_at > SHORTAGE_OVER_S:
+        paused = error.errno == errno.EINVAL  # by an operator: it does not listen, in any process
+        if not paused and owner.pump.now - self._shortage_at > SHORTAGE_OVER_S:
             level = "emerg" if error.errno in _OUT_OF_RESOURCES else "alert"
             owner.log(level, f"accept on {self.bind.address}: {error.strerror}; new connections wait in the kernel")
         self._shortage_at = owner.pump.now

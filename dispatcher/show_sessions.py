@@ -16,6 +16,7 @@ from common.model import Bind
 from common.observe import sessions
 from common.observe.sessions import Closed, Row, Timer, make_id
 from common.process.commands import Asked
+from common.process.descriptors import show_descriptors
 from common.wire.proxy_header import Family
 from common.wire.proxy_protocol import decode
 from dispatcher.commands import COMMANDS
@@ -24,6 +25,11 @@ from dispatcher.policy.slot import State
 from dispatcher.relay import RelaySession
 from dispatcher.workers import Client, Farm
 from dispatcher.world import World
+
+
+@COMMANDS.answers("show fd")
+def show_fd(asked: Asked[World]) -> str:
+    return show_descriptors(asked.word(2), {})
 
 
 @COMMANDS.answers("show sess")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from common.errors import WireError
 from common.net.pump import DeadlinePassed
 from common.net.stream import Stream
+from worker.bad_messages import keep_response
 from worker.body import Body, Kept, request_body
 from worker.connect import ServerConnection
 from worker.cut import Cut
@@ -91,6 +92,7 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
                     await pass_interim(exchange, request, response)
                     data = data[end:]
             except WireError as error:
+                keep_response(exchange, data, error.slug)
                 raise ServerGone(Failure.JUNK, error.slug, received=True) from None
     except DeadlinePassed:
         if exchange.step is _HEADERS:

@@ -462,7 +462,8 @@ class _Door:
 
     def _complain(self, error: OSError) -> None:
         now = self._receiver.pump.now
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
+        paused = error.errno == errno.EINVAL  # by an operator: it does not listen, in any process
+        if not paused and now - self._complained_at >= COMPLAIN_EVERY_S:
             self._complained_at = now
             level = "emerg" if error.errno in _OUT_OF_RESOURCES else "alert"
             self._receiver.log(level, f"accept on {self.name}: {error.strerror}; new connections wait in the kernel")

@@ -24,6 +24,7 @@ from common.observe import fields as f
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker import decide, misdirected, tunnel
+from worker.bad_messages import keep_request
 from worker.exchange import Exchange
 from worker.http.head import Request
 from worker.linger import linger
@@ -280,7 +281,7 @@ class Session:
                     self.phase = "head"
                     buffered, found = await self._read_head(buffered, first_byte_at + frontend.request_s)
             except WireError as error:
-                return await self._answer_unread(exchange_start, buffered, error.status, b"PR", error.slug)
+                return await self._answer_unread(exchange_start, buffered, error.status, b"PR", error.slug, is_bad=True)
             except DeadlinePassed:
                 return await self._answer_unread(exchange_start, buffered, 408, b"cR", "request_timeout")
             except OSError:
@@ -331,10 +332,14 @@ class Session:
             if found is not None:
                 return buffered, found
 
-    async def _answer_unread(self, start: float, received: bytes, status: int, termination: bytes, slug: str) -> None:
-        """Tell the client what is wrong with a request that could not be read, log it, close."""
+    async def _answer_unread(
+        self, start: float, received: bytes, status: int, termination: bytes, slug: str, *, is_bad: bool = False
+    ) -> None:
+        """Tell the client what is wrong with a request that could not be read, log it, close. is_bad: an operator may look at it."""
         misdirected.instead_of_http(self, received)
         exchange = self.exchange = Exchange(self, None, start)
+        if is_bad:
+            keep_request(exchange, received, slug)
         exchange.client_buffer = received
         self.lingers = status != 408
         await refuse_unread(exchange, status, termination, slug)

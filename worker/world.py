@@ -25,6 +25,7 @@ from common.net.pump import Pump, Strand
 from common.net.relay import limit_pipes
 from common.net.stream import Stream
 from common.observe import fields as f
+from common.observe.bad_messages import BadMessage
 from common.observe.counters import Counters
 from common.observe.history import History
 from common.observe.log_line import LEVELS
@@ -89,6 +90,8 @@ class World:
         self.process_id = os.getpid()
         self.watches = Watches()
         self.variables: Variables = {}
+        self.bad_messages: dict[tuple[int, bool], BadMessage] = {}  # by proxy and whether it is a response
+        self.bad_messages_total = 0
         self.maps = MapStore()
         self.outlets = Outlets()
         self._session_ids = 0

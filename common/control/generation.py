@@ -22,8 +22,8 @@ from common.control.listeners import Bound, Listeners
 from common.control.member import Member, Observed, Orders
 from common.control.operator_statistics import Statistics
 from common.errors import UsherError
-from common.model import AddressKind, Config
-from common.net.listener import open_channel
+from common.model import AddressKind, Config, Proxy
+from common.net.listener import backlog_of, open_channel
 from common.observe.counters import Counters
 from common.observe.journal import Journal
 from common.process import launch as names
@@ -119,6 +119,16 @@ class Generation:
         failed = [f"{member.title} {member.reason}" for member in self.members if not member.ready]
         if failed:
             raise StartError(failed)
+
+    def listening(self, proxy: Proxy) -> list[tuple[socket.socket, int]]:
+        """The sockets of a proxy's binds, each with its backlog."""
+        binds = {bind.id: bind for bind in proxy.binds}
+        settings = self.blueprint.config.globals
+        return [
+            (sock, backlog_of(binds[at.bind_id], proxy, settings))
+            for at, sock in self.bound.sockets.items()
+            if at.bind_id in binds and not at.channel
+        ]
 
     async def stop_softly(self, *, is_reload: bool = False) -> None:
         """Every process ends after its last session. No new connection is accepted on sockets that are this generation's alone."""

@@ -151,6 +151,7 @@ class Operator:
         """Accept for as long as the socket is wanted. Sessions go on when it is not."""
         with scope, trio.socket.from_stdlib_socket(listener) as asynchronous:
             while True:
+                await trio.lowlevel.wait_readable(listener)  # only who has come takes a place
                 await self._limit.acquire_on_behalf_of(token := object())
                 try:
                     connection, _peer = await asynchronous.accept()

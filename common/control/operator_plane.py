@@ -16,7 +16,7 @@ import trio
 from common.control.console import Console, write
 from common.control.operator_statistics import Counted, Statistics
 from common.errors import ConfigError
-from common.model import Config, LogTarget
+from common.model import Config, LogTarget, Proxy
 from common.net.logs import Logger, Outlets
 from common.observe.command_line import split_words
 from common.observe.commands import CommandInfo, Where
@@ -61,6 +61,7 @@ class Member(Protocol):
 
 
 class Generation(Counted, Protocol):
+    def listening(self, proxy: Proxy) -> Sequence[tuple[socket.socket, int]]: ...
     journal: Journal
 
     @property

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import pickle
 import re
+import socket
+from collections.abc import Sequence
 from typing import Final
 
 from common.config.build import load
@@ -17,6 +19,7 @@ from common.control.operator_handlers import Request, handles
 from common.control.operator_plane import ERROR, INFO, NOTICE, Answer
 from common.control.operator_processes import why_not_removable
 from common.model import Proxy, Server
+from common.net.listener import pause, resume
 from common.observe.fields import CONN_TOT, STOT
 from common.observe.layout import G_MAXCONN, G_RATE_COMPRESSION, G_RATE_CONNECTIONS, G_RATE_SESSIONS, G_RATE_SSL, LayoutError
 from common.observe.server_changes import is_dynamic
@@ -69,6 +72,8 @@ async def disable_frontend(request: Request) -> Answer:
         return Answer("Frontend was previously shut down, cannot disable.\n", ERROR)
     if state[F_STATE] == STOPPED:
         return Answer("All sockets are already disabled.\n", NOTICE)
+    for sock, _backlog in _listening(request, position):
+        pause(sock)
     _set_frontend(request, position, STOPPED, f"Paused frontend {request.plane.config.proxies[position].name}.")
     return Answer()
 
@@ -83,6 +88,11 @@ async def enable_frontend(request: Request) -> Answer:
         return Answer("Frontend was previously shut down, cannot enable.\n", ERROR)
     if state[F_STATE] == OPEN:
         return Answer("All sockets are already enabled.\n", NOTICE)
+    try:
+        for sock, backlog in _listening(request, position):
+            resume(sock, backlog)
+    except OSError as error:
+        return Answer(f"Failed to resume frontend, check logs for precise cause (port conflict?): {error.strerror}.\n", ERROR)
     _set_frontend(request, position, OPEN, f"Resumed frontend {request.plane.config.proxies[position].name}.")
     return Answer()
 
@@ -98,8 +108,16 @@ async def shutdown_frontend(request: Request) -> Answer:
     layout = plane.counters.layout
     front = plane.counters.total(layout.frontends[position])[CONN_TOT]
     back = plane.counters.total(layout.backends[position])[STOT] if proxy.backend else 0
+    for sock, _backlog in _listening(request, position):
+        pause(sock)
     _set_frontend(request, position, SHUT_DOWN, f"Proxy {proxy.name} stopped (cumulated conns: FE: {front}, BE: {back}).")
     return Answer()
+
+
+def _listening(request: Request, position: int) -> Sequence[tuple[socket.socket, int]]:
+    """The sockets that a frontend's binds listen on, of all processes."""
+    plane = request.plane
+    return plane.generation.listening(plane.config.proxies[position]) if plane.generation is not None else ()
 
 
 def _set_frontend(request: Request, position: int, state: int, text: str) -> None:

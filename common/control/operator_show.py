@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from common.control.operator_handlers import Request, handles
-from common.control.operator_plane import ERROR, Answer
+from common.control.operator_plane import ERROR, INFO, Answer
 from common.observe import info, show, stat_formats
 from common.observe.states import S_INITIAL_WEIGHT, S_USER_WEIGHT
 from common.observe.stats import Selection, Statistics, proxy_id
@@ -91,7 +91,23 @@ async def get_weight(request: Request) -> Answer:
 
 @handles("show version")
 async def show_version(_request: Request) -> Answer:
-    return Answer(version() + "\n")
+    return Answer(version() + "\n", INFO)
+
+
+@handles("show events")
+async def show_events(request: Request) -> Answer:
+    """Where events go: the two streams of the master, with what its own log could not deliver."""
+    name = request.word(2)
+    if name and name not in ("stdout", "stderr", "-w", "-n", "-nw", "-wn"):
+        return Answer("No such event sink.\n", ERROR)
+    sinks = "".join(f"    {sink:<10} : type=fd, 0 dropped, standard output (fd#{fd})\n" for sink, fd in (("stdout", 1), ("stderr", 2)))
+    return Answer(f"Supported events sinks are listed below. Add -w(wait), -n(new). Any key to stop\n{sinks}")
+
+
+@handles("show peers")
+async def show_peers(_request: Request) -> Answer:
+    """All processes share what peers would exchange: there is nobody to list."""
+    return Answer()
 
 
 @handles("show env")

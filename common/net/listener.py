@@ -19,7 +19,7 @@ import pwd
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from common.errors import ConfigError, UsherError
 from common.model import AddressKind, Bind, Global, Proxy
@@ -80,6 +80,19 @@ def open_channel(name: bytes) -> socket.socket:
     Raises OSError.
     """
     return _abstract(name, socket.SOCK_SEQPACKET, BACKLOG)
+
+
+def pause(sock: socket.socket) -> None:
+    """Listen no more, in every process that shares this socket; its address stays ours. Only TCP can go on afterwards."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RD)
+
+
+def resume(sock: socket.socket, backlog: int) -> None:
+    """Listen again. Raises OSError when somebody has taken the address meanwhile."""
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.listen(backlog)
 
 
 def backlog_of(bind: Bind, proxy: Proxy, settings: Global) -> int:

@@ -17,6 +17,7 @@ from enum import Enum, IntEnum
 from typing import Final
 
 HELP_WIDTH: Final = 40
+TYPED_MAX: Final = 60  # of what somebody typed is compared with what there is
 
 
 class Level(IntEnum):
@@ -176,11 +177,13 @@ COMMANDS: Final = (
     _info("show dispatch", "show what each dispatcher holds of its workers", _DISPATCHERS, Merge.TITLED),
     _info("show env [var]", "show environment variables", _OPERATOR),
     _info("show errors [<px>] [request|response]", "show the last messages that broke the protocol", _OPERATOR, _WORKERS, Merge.ERRORS),
+    _info("show events [<sink>] [-w] [-n]", "list where events go", _OPERATOR),
     _info("show fd [num]", "list the descriptors of each process", _OPERATOR, _EVERYONE, Merge.TITLED),
     _info("show generations", "show each generation and what holds it"),
     _info("show info [desc|json|typed|float]*", "show the state of the service"),
     _info("show libs", "list the libraries that are loaded", _OPERATOR),
     _info("show map [[@<ver>] <map>]", "list the maps or the entries of one", _WORKERS),
+    _info("show peers [dict|-] [<section>]", "list the peers: processes here share their tables", hidden=False),
     _info("show pools", "show the memory of each process"),
     _info("show proc", "list the processes"),
     _info("show reasons [<slug>|<code>]", "explain a reason or a termination code, or count them all"),
@@ -248,7 +251,7 @@ def unknown(words: tuple[str, ...]) -> str:
 
 def near(words: tuple[str, ...]) -> list[CommandInfo]:
     """Commands that somebody may have meant: those that go on like the line, else those spelt most alike."""
-    for length in range(len(words), 0, -1):
+    for length in range(min(len(words), _LONGEST), 0, -1):
         going_on = [info for info in COMMANDS if info.words[:length] == words[:length] and not info.hidden]
         if going_on:
             return _closest(words, going_on) if length < len(words) else going_on
@@ -265,5 +268,5 @@ def completions(words: tuple[str, ...]) -> list[str]:
 
 def _closest(words: tuple[str, ...], candidates: list[CommandInfo]) -> list[CommandInfo]:
     names = {info.name: info for info in candidates}
-    typed = " ".join(words[:3])
+    typed = " ".join(words[:3])[:TYPED_MAX]
     return [names[name] for name in difflib.get_close_matches(typed, names, 5, 0.5)]

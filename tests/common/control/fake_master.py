@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from common.control.console import Console
 from common.control.operator_plane import Plane
-from common.model import Config
+from common.model import Config, Proxy
 from common.observe.counters import Counters
 from common.observe.journal import Journal
 from common.observe.layout import Layout
@@ -52,6 +53,9 @@ class FakeGeneration:
     counters: Counters | None
     members: list[FakeMember]
     journal: Journal = field(default_factory=Journal)
+
+    def listening(self, proxy: Proxy) -> Sequence[tuple[socket.socket, int]]:
+        return ()
 
 
 @dataclass

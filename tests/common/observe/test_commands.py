@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from common.observe.commands import COMMANDS, HELP_WIDTH, Level, Merge, completions, find, help_text, level_needed, near, unknown
@@ -114,3 +116,11 @@ def replies(*texts: str) -> list[Reply]:
 )  # fmt: skip
 def test_answers_of_several_processes_become_one(how: Merge, texts: tuple[str, ...], expected: str) -> None:
     assert merge(how, replies(*texts)) == expected
+
+
+def test_thousands_of_words_are_answered_at_once() -> None:
+    """Whoever types garbage must not keep the master busy."""
+    started = time.process_time()
+    assert "show" in unknown(("show",) * 10_000)
+    assert unknown(("x" * 16_000,) * 3)
+    assert time.process_time() - started < 1
