@@ -119,7 +119,10 @@ async def _statistics(exchange: Exchange, page: StatisticsPage) -> Answer:
     if isinstance(said, Answer):
         return said
     assert isinstance(said, Respond), "stats http-request knows allow, deny and auth"
-    return answered(exchange, said)
+    answer = answered(exchange, said)
+    if exchange.slug == "auth_required":
+        exchange.slug = "statistics_auth"
+    return answer
 
 
 async def _run_on(exchange: Exchange, rules: CompiledRules, found: tuple[int, Verdict] | None) -> Answer | None:
@@ -141,20 +144,20 @@ async def _run_on(exchange: Exchange, rules: CompiledRules, found: tuple[int, Ve
         found = evaluate(rules, exchange, position)
 
 
-async def _obey(exchange: Exchange, verdict: Verdict | None) -> None:
-    """A verdict that is no answer: nothing, or wait, or raise Cut."""
+async def _obey(exchange: Exchange, verdict: Verdict | None, rejected: str = "rejected") -> None:
+    """A verdict that is no answer: nothing, or wait, or raise Cut. rejected: the reason for a Reject."""
     if isinstance(verdict, AwaitBody | Wait):
         await _wait(exchange, verdict)
     elif isinstance(verdict, Drop):
         vanish(exchange.stream, verdict.ttl)
         exchange.request_at = None  # for the log nothing was asked
-        raise Cut(b"PR", 0, "dropped_by_rule")
+        raise Cut(b"PR", 0, "silently_dropped")
     elif isinstance(verdict, Refuse):
         exchange.request_at = None  # what cannot be understood was never complete: TR is none
-        raise Cut(b"PR", verdict.status, "refused_by_rule")
+        raise Cut(b"PR", verdict.status, "refused")
     elif isinstance(verdict, Reject):
         exchange.request_at = None
-        raise Cut(b"PR", 0, "rejected_by_rule")
+        raise Cut(b"PR", 0, rejected)
 
 
 async def _wait(exchange: Exchange, verdict: AwaitBody | Wait) -> None:
@@ -165,7 +168,7 @@ async def _wait(exchange: Exchange, verdict: AwaitBody | Wait) -> None:
     if isinstance(verdict, Wait):
         await _sleep(exchange, now + verdict.time_s)
     elif not await wait_for_body(exchange, now + verdict.time_s, verdict.at_least_bytes):
-        raise Cut(b"cR", 408, "client_timeout_in_body")
+        raise Cut(b"cR", 408, "wait_body_timeout")
     exchange.waiting_for = ""
 
 
@@ -173,7 +176,7 @@ def answered(exchange: Exchange, verdict: Respond, phase: bytes = b"R") -> Answe
     """A rule answers: note why, count it."""
     cause = verdict.cause
     exchange.termination = cause.letter + phase
-    exchange.slug = _SLUGS[cause]
+    exchange.slug = _reason(verdict, phase)
     if phase == b"H":
         exchange.response_at = None  # the server's response was not used: logs give no time for it
     count = {Cause.SERVED: f.INTERCEPTED, Cause.DENIED: f.DRESP if phase == b"H" else f.DREQ, Cause.FAILED: f.EINT}[cause]
@@ -192,7 +195,18 @@ def _count(exchange: Exchange, word: int) -> None:
         served_by.tally.touch()
 
 
-_SLUGS = {Cause.DENIED: "denied_by_rule", Cause.SERVED: "answered_by_rule", Cause.FAILED: "rewriting_failed"}
+def _reason(verdict: Respond, phase: bytes) -> str:
+    """The slug of a rule's answer (common/observe/reasons_local.py)."""
+    status = verdict.answer.status
+    if verdict.cause is Cause.FAILED:
+        return "rule_failed"
+    if verdict.cause is Cause.DENIED:
+        return {b"H": "response_denied", b"T": "tarpitted"}.get(phase, "denied")
+    if phase == b"H":
+        return "response_replaced"
+    if status in (401, 407):
+        return "auth_required"
+    return "redirected" if 300 <= status < 400 and status != 304 else "returned"
 
 
 async def _tarpit(exchange: Exchange, verdict: Delay) -> Answer:
@@ -237,6 +251,7 @@ def _monitored(exchange: Exchange, rules: Rules) -> Answer:
     _count(exchange, f.INTERCEPTED)
     exchange.termination = b"LR"
     status = 503 if rules.monitor.fails(exchange) else 200
+    exchange.slug = "monitor" if status == 200 else "monitor_fail"
     return exchange.error_answer(status) if status != 200 else exchange.frontend.errors.find(200, exchange) or built_in(200)
 
 
@@ -261,7 +276,7 @@ async def _content(exchange: Exchange, rules: Rules) -> None:
         verdict = await inspect_body(exchange, rules)
     exchange.inspection_final = True
     if isinstance(verdict, Verdict):
-        await _obey(exchange, verdict)
+        await _obey(exchange, verdict, "content_rejected")
 
 
 async def tcp(exchange: Exchange) -> Backend | None:
@@ -274,7 +289,7 @@ async def tcp(exchange: Exchange) -> Backend | None:
         verdict = await inspect_request(exchange, rules)
         if isinstance(verdict, SwitchToHttp):
             return None
-        await _obey(exchange, verdict)
+        await _obey(exchange, verdict, "content_rejected")
     backend: Backend | None = rules.choose_backend(exchange) if rules.switching else frontend.default_backend
     if backend is None:
         raise Cut(b"SC", 0, "no_backend")
@@ -283,7 +298,7 @@ async def tcp(exchange: Exchange) -> Backend | None:
     exchange.routed = backend
     backend.connections += 1
     if backend.rules is not rules and backend.rules.tcp_request:
-        await _obey(exchange, await inspect_request(exchange, backend.rules))
+        await _obey(exchange, await inspect_request(exchange, backend.rules), "content_rejected")
     return backend
 
 
@@ -344,10 +359,10 @@ def _response_content(exchange: Exchange, verdict: object) -> None:
         exchange.status = exchange.response_at = exchange.response_head = exchange.response_editor = None
     if isinstance(verdict, Drop):
         vanish(exchange.stream, verdict.ttl)
-        raise Cut(b"PH", 0, "dropped_by_rule")
+        raise Cut(b"PH", 0, "silently_dropped")
     if isinstance(verdict, Reject):
         _count(exchange, f.DRESP)
-        raise Cut(b"PD", 0, "response_rejected_by_rule")
+        raise Cut(b"PD", 0, "response_denied")
     if isinstance(verdict, CloseServer):
         exchange.closes_server = True
 

@@ -47,7 +47,6 @@ class Exchange(ExchangeFacts):
     """See the module. `client_buffer` holds what was received behind the request's head, and at the end what belongs to the next one."""
 
     step = Step.REQUEST
-    slug = ""
     response_started = False
     unfinished: Body | None = None  # the request's, while it has not come whole
     body_consumed = False  # bytes of the request's body have left our buffer

@@ -110,6 +110,7 @@ class ExchangeFacts:
     retries_max: int | None = None
     redispatched = False
     termination = b"--"
+    slug = ""  # why it ended early, or we answered (common/observe/reasons.py)
     _persistence_state = b""
     stuck: Stuck | None = None  # what cookies and `stick` rules say of it
     cookie_request_capture: bytes | None = None

@@ -146,7 +146,7 @@ async def buffer_request(exchange: Exchange) -> None:
     started = exchange.first_byte_at if exchange.first_byte_at is not None else exchange.started_at
     deadline = started + exchange.frontend.request_s
     if not await wait_for_body(exchange, deadline, 0):
-        raise Cut(b"cR", 408, "client_timeout_in_body")
+        raise Cut(b"cR", 408, "wait_body_timeout")
 
 
 async def wait_for_body(exchange: Exchange, deadline: float, at_least_bytes: int) -> bool:

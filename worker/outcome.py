@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from common.net.pump import DeadlinePassed, Ended
 from common.observe.fields import BIN, BOUT, H1_SPLICED_BYTES_IN, H1_SPLICED_BYTES_OUT, REQ_TOT, RESPONSE_OF_STATUS, STOT
+from common.observe.reasons import proxy_status
 from worker import decide
 from worker.cut import Cut
 from worker.http.answers import CLOSING, Answer, built_in
@@ -41,6 +42,8 @@ async def reply(exchange: Exchange, answer: Answer, *, closes: bool = False) -> 
             keep = not answer.closes and not closes and exchange.may_keep(request)
         else:
             exchange.session.lingers = True
+    if exchange.frontend.proxy_status and exchange.slug:
+        answer = answer.with_fields(*proxy_status(exchange.frontend.proxy_status, exchange.slug))
     exchange.status = answer.status
     exchange.response_head = answer.response()
     exchange.response_editor = None

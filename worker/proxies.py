@@ -67,6 +67,7 @@ class Frontend:
         "model",
         "name",
         "plain",
+        "proxy_status",
         "reader",
         "request_s",
         "response_active",
@@ -92,6 +93,7 @@ class Frontend:
         self.keep_alive_s = first_set(timeouts.http_keep_alive, timeouts.http_request, timeouts.client)
         self.handshake_s = first_set(timeouts.client_hs, timeouts.http_request, timeouts.client)
         self.client_fin_s = timeouts.client_fin
+        self.proxy_status = (*proxy.option_args.get("proxy-status", ()), "usher")[0] if "proxy-status" in proxy.option_args else ""
         self.dont_log_null = "dontlognull" in proxy.options
         self.ignores_probes = "http-ignore-probes" in proxy.options
         self.spelling = spelling_for("client", proxy, world.config.globals)

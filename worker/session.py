@@ -190,7 +190,7 @@ class Session:
             except DeadlinePassed:
                 if self.phase == "handshake":
                     return self._refuse(ConnectionFault.TLS_TIMEOUT, "handshake_timeout")
-                return self._refuse(ConnectionFault.PROXY_TIMEOUT, "proxy_header_timeout")
+                return self._refuse(ConnectionFault.PROXY_TIMEOUT, "handshake_timeout")
             except OSError:
                 if self.phase == "handshake":
                     return self._refuse(ConnectionFault.TLS_ERROR, "tls_closed_in_handshake")

@@ -26,7 +26,7 @@ from worker.http.framing import NO_BODY
 from worker.inspection import wait_for_body
 from worker.route.evaluate import evaluate
 from worker.route.page import StatisticsPage, path_of
-from worker.route.verdicts import ALLOW, Respond, Verdict
+from worker.route.verdicts import ALLOW, Verdict
 
 if TYPE_CHECKING:
     from common.acl.facts import RequestFacts
@@ -47,8 +47,6 @@ async def serve_page(exchange: Exchange, found: StatisticsPage) -> Answer | Verd
     assert request is not None and exchange.head is not None
     said = evaluate(found.access, exchange)
     if said is not None and said[1] is not ALLOW:
-        if isinstance(said[1], Respond):
-            exchange.slug = "statistics_auth" if said[1].answer.status == 401 else "denied_by_rule"
         return said[1]
     _note(exchange, "STATS", "statistics")
     asked = parse_target(path_of(request.target), found.settings.uri)

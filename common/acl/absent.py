@@ -218,6 +218,7 @@ class AbsentExchange:
     current_rule: model.Place | None = None
     timers: TimerFacts = AbsentTimers()
     termination: bytes = b"--"
+    slug: str = ""
     persistence_state: bytes = b"--"
     cookie_request_capture: bytes | None = None
     cookie_response_capture: bytes | None = None

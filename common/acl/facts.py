@@ -346,5 +346,9 @@ class Facts(Protocol):
         """`option logasap`: times and sizes are not final and get a "+"."""
 
     @property
+    def slug(self) -> str:
+        """Why the exchange ended early, or was answered here (common/observe/reasons.py); "" for neither."""
+
+    @property
     def error_message(self) -> bytes:
         """Why the session ended before there was an exchange: the last part of HAProxy's error log line."""

@@ -230,3 +230,8 @@ def make_acl(environment: CompileEnvironment, *names: bytes) -> Getter:
 
     words = [name.decode("utf-8", "surrogateescape") for name in names]
     return compile_condition(words, environment.acls, environment).test
+
+
+@TABLE.plain("usher_reason", SampleType.STR, Needs.NOTHING, _INTERNAL, "**ours** Why we answered, or it ended early (`usher reason`).")
+def usher_reason(facts: Facts) -> bytes | None:
+    return facts.slug.encode() or None

@@ -147,6 +147,9 @@ def restrict_names(scope: Scope, statement: Statement) -> None:
 
 
 def proxy_status(scope: Scope, statement: Statement) -> None:
+    """[name]: a token of RFC 9209."""
+    if statement.arguments and not re.fullmatch(r"[A-Za-z*][A-Za-z0-9:/!#$%&'*+.^_`|~-]*", statement.argument(0)):
+        raise statement.fault("'option proxy-status' expects the name of this proxy, a token that begins with a letter.", 0)
     _set(scope, statement, tuple(statement.arguments))
 
 

@@ -27,7 +27,7 @@ _GLOBAL = """
 
 _PROXIES = """
     force-be-switch/guid/log-format-sd/log-steps
-    option contstats/option proxy-status
+    option contstats
     stick match/stick on
     stick store-request/stick store-response/stick-table
 """

@@ -59,6 +59,14 @@ def of_termination(letters: str) -> list[Reason]:
     return sorted(found, key=lambda reason: (reason.terminations.index(letters), reason.slug))
 
 
+def proxy_status(name: str, slug: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The field that tells why an answer is ours (RFC 9209); none for what is no error. name: of this proxy, a token."""
+    reason = REASONS.get(slug)
+    if reason is None or not reason.proxy_status:
+        return ()
+    return ((b"proxy-status", f'{name}; error={reason.proxy_status}; details="{slug}"'.encode()),)
+
+
 def describe(word: str) -> str:
     """What `usher reason WORD` prints: a slug, or the first letters of a termination code. "" when nothing is known."""
     reason = REASONS.get(word)

@@ -103,7 +103,7 @@ CLIENT: Final = (
     Reason("client_closed_in_wait", ("CH",), 0, "connection_terminated",
            "The client gave up before the server began to answer.",
            "Often an impatient user: look at the response times of that path."),
-    Reason("client_closed_in_body", ("CH", "CD"), 400, "http_request_error",
+    Reason("client_closed_in_body", ("CH", "CD", "CR"), 400, "http_request_error",
            "The client closed the connection in the middle of its request's body.",
            "An upload given up, or a network fault on the client's side."),
     Reason("client_body_timeout", ("cD", "cH"), 408, "http_request_error",
