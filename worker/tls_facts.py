@@ -83,7 +83,7 @@ class ConnectionFacts:
 
     @property
     def session_key(self) -> bytes:
-        return self._connection.master_key() or b"" if self.protocol != b"TLSv1.3" else b""
+        return self._connection.master_key() or b""
 
     @property
     def unique_id(self) -> bytes:
@@ -126,11 +126,9 @@ class ConnectionFacts:
 
     @property
     def peer_chain(self) -> Sequence[bytes]:
+        """As OpenSSL keeps it: of a client without its own certificate, of a server with it."""
         chain = self._connection.get_peer_cert_chain(as_cryptography=True) or []
-        own = self.peer_certificate
-        found = [certificate.public_bytes(Encoding.DER) for certificate in chain]
-        # A server's view of the chain leaves the client's own certificate out.
-        return found if not own or own in found else [own, *found]
+        return [certificate.public_bytes(Encoding.DER) for certificate in chain]
 
     @property
     def peer_root(self) -> bytes:

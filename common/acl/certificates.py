@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
@@ -104,7 +105,8 @@ def distinguished_name(name: x509.Name, form: bytes | None) -> bytes:
     """ "/C=FR/O=Example/CN=client", or "CN=client,O=Example,C=FR" as rfc2253."""
     if form == RFC2253:
         names = {oid: short for oid, short in _SHORT_NAMES.items() if short not in ("SN", "GN")}
-        return name.rfc4514_string(names).encode()
+        text = name.rfc4514_string(names).encode("utf-8", "surrogateescape")
+        return text if text.isascii() else b"".join(bytes([octet]) if octet < 0x80 else b"\\%02X" % octet for octet in text)
     return "".join(f"/{key}={value}" for key, value in entries(name)).encode("utf-8", "surrogateescape")
 
 
@@ -118,9 +120,9 @@ def entry(name: x509.Name, key: str, occurrence: int) -> bytes | None:
         return None
 
 
-def date(moment: object) -> bytes:
-    """ "261122205126Z"."""
-    return f"{moment:%y%m%d%H%M%S}Z".encode()
+def date(moment: datetime) -> bytes | None:
+    """ "261122205126Z". None for what two digits cannot tell: HAProxy knows the years from 1950 to 2099."""
+    return f"{moment:%y%m%d%H%M%S}Z".encode() if 1950 <= moment.year < 2100 else None
 
 
 def serial(certificate: x509.Certificate) -> bytes:

@@ -50,7 +50,7 @@ class TlsFacts(Protocol):
     def session_id(self) -> bytes: ...
     @property
     def session_key(self) -> bytes:
-        """The master secret; TLS 1.2 and below."""
+        """The master secret; of TLS 1.3 the one that resumption begins with."""
 
     @property
     def unique_id(self) -> bytes:
@@ -83,7 +83,7 @@ class TlsFacts(Protocol):
 
     @property
     def peer_chain(self) -> Sequence[bytes]:
-        """Everything the peer sent: its own certificate, then its issuers, nearest first. Empty without one."""
+        """What the peer sent, nearest first: a server its own certificate and its issuers, a client the issuers alone."""
 
     @property
     def peer_root(self) -> bytes:

@@ -276,7 +276,7 @@ def _list_from_hello(
 
 
 def _hexadecimal(numbers: tuple[int, ...]) -> bytes:
-    return pack_numbers(numbers).hex().encode()
+    return pack_numbers(numbers).hex().upper().encode()
 
 
 def _names(numbers: tuple[int, ...]) -> bytes:

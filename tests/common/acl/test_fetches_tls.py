@@ -167,8 +167,8 @@ def test_plain_connections() -> None:
 @pytest.mark.parametrize(
     "text, result",
     [
-        ("ssl_fc_cipherlist_hex", b"3a3a1301c02b"),
-        ("ssl_fc_cipherlist_hex(1)", b"1301c02b"),
+        ("ssl_fc_cipherlist_hex", b"3A3A1301C02B"),
+        ("ssl_fc_cipherlist_hex(1)", b"1301C02B"),
         ("ssl_fc_cipherlist_bin(1)", b"\x13\1\xc0\x2b"),
         ("ssl_fc_cipherlist_str", b"UNKNOWN(3a3a),TLS_AES_128_GCM_SHA256,ECDHE-ECDSA-AES128-GCM-SHA256"),
         ("ssl_fc_eclist_bin(1)", b"\0\x1d\0\x17"),
