@@ -24,6 +24,7 @@ from common.process.switches import rejects_privileged_ports
 from common.process.tier import obey, open_control, open_counters, report_failure
 from worker import (  # noqa: F401  # they register what they answer
     certificate_commands,
+    server_commands,
     show_process,
     show_sessions,
     trust_commands,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common import model
@@ -274,6 +275,41 @@ class Backend:
         self.queue: BackendQueue[Strand] = BackendQueue(capacities, self.places, proxy.fullconn or 0, self._load)
         self._looks_again = False
         self._full = None if self.unlimited or self.balancer.sticky else self.queue.is_full
+
+    def add_server(self, server: model.Server) -> None:
+        """One more, behind the others; it gets requests when the master says so. Raises ConfigError."""
+        position = len(self.servers)
+        living = Server(self.world, self, position, server)
+        living.usable = living.alive = False
+        self.servers.append(living)
+        self.in_use.append(0)
+        if isinstance(self.places, SharedPlaces):
+            counters = self.world.counters
+            number = counters.layout.servers[self.index][position]
+            taken, heads = counters.across(number, f.PLACES), counters.across(number, f.QUEUE_HEAD)[: counters.layout.processes]
+            assert counters.process_index is not None
+            taken[counters.process_index] = heads[counters.process_index] = 0
+            self.places.add(taken, heads)
+        self.queue.add(Capacity(server.maxconn, server.minconn, server.maxqueue))
+        if server.maxconn or server.minconn:
+            self.unlimited = False
+            self._full = None if self.balancer.sticky else self.queue.is_full
+        self.balancer.add(Candidate(server.id, server.weight, False, server.backup))
+        self.only_server = None
+        self.redirects = self.redirects or bool(server.redir)
+        if self.stickiness is not None:
+            self.stickiness.servers_changed()
+
+    def remove_server(self, server: Server) -> None:
+        """The master has seen that nobody uses it. Its position stays, and nobody comes to it any more."""
+        server.usable = server.alive = False
+        server.model = replace(server.model, name="", cookie=None, options={})
+        self.balancer.update(server.position, weight=0, usable=False)
+        for connection in server.idle.clear():
+            connection.close()
+        self.wake(self.queue.server_down(server.position))
+        if self.stickiness is not None:
+            self.stickiness.servers_changed()
 
     def added_fields(self, exchange: Exchange) -> bytes:
         """Field lines that options of either side add to the request."""

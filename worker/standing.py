@@ -42,7 +42,13 @@ class Standing:
             for server in backend.servers:
                 self._follow(backend, server)
 
+    def look_again(self) -> None:
+        """There are servers of which nothing was seen yet."""
+        self._seen = -1
+
     def _follow(self, backend: Backend, server: Server) -> None:
+        if not server.model.name:
+            return  # it was removed
         block = self._world.counters.state(self._world.counters.layout.servers[backend.index][server.position])
         weight = block[states.S_WEIGHT]
         was_usable = server.usable

@@ -68,6 +68,7 @@ class Checks:
         self._chance = chance
         self._changed = trio.Event()
         self._running: dict[Place, _Check] = {}
+        plane.servers_changed.append(self.serving)
 
     def serving(self) -> None:
         """The plane has another generation: its servers are checked from now on."""

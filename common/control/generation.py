@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
@@ -70,13 +71,14 @@ class Generation:
     Make it (sockets open, OSError or ListenError if they cannot), `start` it, stop it, `close` it."""
 
     __slots__ = (
-        *("_channels", "_board_fd", "_counters_fd", "_listeners", "blueprint", "bound", "channel_names"),
+        *("_channels", "_board_fd", "_counters_fd", "_has_original", "_listeners", "blueprint", "bound", "channel_names"),
         *("counters", "journal", "members", "number", "retired"),
     )
 
     def __init__(self, blueprint: Blueprint, number: int, listeners: Listeners, earlier: Counters | None = None) -> None:
         self.blueprint = blueprint
         self.number = number
+        self._has_original = False
         self.retired = False  # another one serves instead, and it was told to end
         self.members: list[Member] = []
         self.journal = Journal()
@@ -129,6 +131,14 @@ class Generation:
             for at, sock in self.bound.sockets.items()
             if at.bind_id in binds and not at.channel
         ]
+
+    def keep_original(self) -> None:
+        """Processes that are started again get the configuration as it is now, and hear of all that operators change of it."""
+        if not self._has_original:
+            self._has_original = True
+            original: Config = pickle.loads(pickle.dumps(self.blueprint.config))
+            for member in self.members:
+                member.launch.config = original
 
     async def stop_softly(self, *, is_reload: bool = False) -> None:
         """Every process ends after its last session. No new connection is accepted on sockets that are this generation's alone."""

@@ -62,6 +62,8 @@ class Member(Protocol):
 
 class Generation(Counted, Protocol):
     def listening(self, proxy: Proxy) -> Sequence[tuple[socket.socket, int]]: ...
+
+    def keep_original(self) -> None: ...
     journal: Journal
 
     @property
@@ -83,7 +85,7 @@ class Plane:
 
     __slots__ = (
         *("_loggers", "_outlets", "console", "generation", "master", "reload_failed", "reloads", "reloads_failed"),
-        *("names_changed", "sockets", "startup_lines", "statistics"),
+        *("servers_changed", "sockets", "startup_lines", "statistics"),
     )
 
     def __init__(self, master: Master, console: Console) -> None:
@@ -95,7 +97,7 @@ class Plane:
         self.reloads = self.reloads_failed = 0
         self.reload_failed = False  # the last one
         self.startup_lines: list[str] = []
-        self.names_changed: Callable[[], None] = lambda: None  # called when servers have got other names
+        self.servers_changed: list[Callable[[], None]] = []  # called when servers have come, gone, or got other names
         self._outlets = Outlets()
         self._loggers: list[Logger] = []
 
@@ -148,6 +150,10 @@ class Plane:
         assert self.generation is not None, "no command is answered before the service serves"
         return self.generation
 
+    def generation_keeps_its_files(self) -> None:
+        """The configuration is about to be changed in our hands: processes that are started again begin with what the files said."""
+        self._serving.keep_original()
+
     @property
     def now(self) -> float:
         return time.monotonic()
@@ -197,11 +203,20 @@ class Plane:
                 nursery.start_soon(one, place, member)
         return merge(info.merge, [replies[place] for place in sorted(replies)])
 
-    async def tell(self, line: str) -> None:
-        """Let every process know of a change; what they answer does not matter."""
+    async def change_servers(self, line: str) -> list[str]:
+        """Let the workers know of a server that comes or goes, those that are started later too. Returns what they say against it."""
+        self._serving.journal.record(line)
+        answers: list[str] = []
+
+        async def one(member: Member) -> None:
+            answers.append(await member.ask(line) or "")
+
         async with trio.open_nursery() as nursery:
-            for member in self._asked(Where.EVERYONE):
-                nursery.start_soon(member.ask, line)
+            for member in self._asked(Where.WORKERS):
+                nursery.start_soon(one, member)
+        for changed in self.servers_changed:
+            changed()
+        return [answer.strip() for answer in answers if answer.strip()]
 
     def _asked(self, where: Where) -> list[Member]:
         """Processes of all generations, for those that drain have sessions too; only the current ones hold maps and tables."""

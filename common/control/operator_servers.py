@@ -197,7 +197,8 @@ async def _fqdn(request: Request, place: Place) -> Answer:
         return Answer("set server <b>/<s> fqdn failed because no resolution is configured.\n", ERROR)
     plane = request.plane
     plane.notify(plane.changes.renamed(place, request.word(4), plane.changes.block(place)[S_PORT], "stats socket command"))
-    plane.names_changed()
+    for changed_names in plane.servers_changed:
+        changed_names()
     return Answer()
 
 

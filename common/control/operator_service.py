@@ -26,6 +26,7 @@ from common.observe.server_changes import is_dynamic
 from common.observe.state_setup import changed, initialise_server
 from common.observe.states import CHECK_CONFIGURED, CONFIGURED_MAINT, F_MAXCONN, F_STATE, OPEN, S_ADMIN, S_CHECK_STATE, SHUT_DOWN, STOPPED
 from common.observe.stats import proxy_id
+from common.process.plan import is_dispatcher_listen
 
 _LOG_WARNING: Final = 4
 _RATE_LIMITS: Final = {
@@ -190,6 +191,8 @@ async def add_server(request: Request) -> Answer:
     if position is None:
         return Answer("No such backend.\n", ERROR)
     proxy = plane.config.proxies[position]
+    if is_dispatcher_listen(proxy):
+        return Answer("Servers of a dispatcher are its workers: change them in the configuration, and reload.\n", ERROR)
     if not is_dynamic(proxy):
         return Answer("Backend must use a dynamic load balancing to support dynamic servers.\n", ERROR)
     if plane.changes.find(f"{proxy.name}/{server_name}") is not None:
@@ -199,18 +202,21 @@ async def add_server(request: Request) -> Answer:
     server = _parse_server(proxy, server_name, request.words[3:])
     if isinstance(server, Answer):
         return server
+    if server.tls is not None and server.tls.sni is not None:
+        return Answer("'sni' : an expression needs the configuration, and a reload; without it the Host of the request is sent.\n", ERROR)
     if "id" not in request.words[3:]:
         server.id = max((one.id for one in proxy.servers), default=0) + 1
     try:
         layout = plane.counters.layout.with_server(position, server_name)
     except LayoutError as error:
         return Answer(f"{error}\n", ERROR)
+    plane.generation_keeps_its_files()
     plane.counters.layout = layout
     proxy.servers.append(server)
     _begin_in_maintenance(plane.counters.state(layout.servers[position][-1]), server, plane.now)
     plane.statistics.servers_changed()
-    await plane.tell(f"add server {proxy.name}/{server_name} {base64.b64encode(pickle.dumps(server)).decode()}")
-    return Answer("New server registered.\n", INFO)
+    faults = await plane.change_servers(f"add server {proxy.name}/{server_name} {base64.b64encode(pickle.dumps(server)).decode()}")
+    return Answer("".join(f"{fault}\n" for fault in dict.fromkeys(faults)) + "New server registered.\n", INFO)
 
 
 @handles("del server")
@@ -228,11 +234,12 @@ async def del_server(request: Request) -> Answer:
     reason = why_not_removable(request, place)
     if reason:
         return Answer(f"{reason}\n", ERROR)
+    plane.generation_keeps_its_files()
     proxy = plane.config.proxies[place.proxy]
     server = proxy.servers.pop(place.server)
     plane.counters.layout = plane.counters.layout.without_server(place.proxy, place.server)
     plane.statistics.servers_changed()
-    await plane.tell(f"del server {proxy.name}/{server.name}")
+    await plane.change_servers(f"del server {proxy.name}/{server.name}")
     return Answer("Server deleted.\n", INFO)
 
 

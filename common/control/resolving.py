@@ -58,7 +58,7 @@ class Resolving:
         self._plane = plane
         self._console = console
         self._changed = trio.Event()
-        plane.names_changed = self.serving
+        plane.servers_changed.append(self.serving)
 
     def serving(self) -> None:
         """Another generation serves, or servers have got other names."""
