@@ -24,7 +24,8 @@ PROGRAM_OF_PACKAGE = {
     "wrk": "wrk",
     "apache2-utils": "ab",
     "openssl": "openssl",
-    "chromium": "chromium",
+    "man-db": "man",
+    "tmux": "tmux",
 }
 
 
@@ -41,6 +42,14 @@ def need(package: str) -> None:
     if in_ci():
         pytest.fail(f"{reason} (in CI nothing is skipped)", pytrace=False)
     pytest.skip(reason)
+
+
+def want(program: str, package: str) -> str:
+    """The path of a program that is too big to be asked of every machine; skips the test where it is not, in CI too."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"wants {program}: apt-get install {package}")
+    return found
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from common.errors import UsherError
 
 USAGE = """Usage : {program} [-f <file|folder>]... [options] [-- <file>...]
-        {program} demo | ctl [-s <socket>] <command> | fmt <file> | explain -f <file> <url>
+        {program} demo | ctl [-s <socket>] <command> | top | reason <slug> | fmt <file> | explain -f <file> <url>
   -f <file>    reads a file, or all *.cfg of a folder; -- takes all words that follow as files
   -c           checks the configuration and exits (0 or 1); with --json as JSON, with -V also the effective limits
   -cc <cond>   evaluates a condition as in .if and exits (0 true, 1 false, 2 cannot be read)

@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "explain": "common.control.explain",
     "fmt": "common.control.fmt",
     "reason": "common.control.operator_reason",
+    "top": "common.control.top",
 }
 EXIT_USAGE = 1
 EXIT_UNREADABLE_CONDITION = 2

@@ -7,7 +7,6 @@ import csv
 import http.client
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.conftest import need
+from tests.conftest import want
 from tests.flows.harness import Flow, defaults
 from tests.flows.peers import eventually
 from tests.flows.programs import PROGRAMS
@@ -334,9 +333,7 @@ BROWSER = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable
 
 def browse(folder: Path, *arguments: str) -> str:
     """What the browser prints. Its profile is in `folder`."""
-    need("chromium")
-    program = shutil.which("chromium")
-    assert program
+    program = want("chromium", "chromium")
     command = [program, *BROWSER[1:], f"--user-data-dir={folder}/profile", "--virtual-time-budget=2000", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
