@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from common.acl.facts_world import StickEntry
+from common.acl.facts_world import StickTable
+from common.acl.types import Typed
+from common.tables.samples import SampleTable
 from worker.facts import ExchangeFacts
 
 if TYPE_CHECKING:
@@ -31,10 +33,13 @@ class ClientFacts(ExchangeFacts):
     def set_destination(self, address: bytes, port: int) -> None:
         self.session.dst, self.session.dst_port = address, port
 
-    def track(self, index: int, entry: StickEntry) -> None:
-        if self.session.tracked is None:
-            self.session.tracked = {}
-        self.session.tracked.setdefault(index, entry)
+    def track(self, index: int, table: StickTable, key: Typed) -> None:
+        assert isinstance(table, SampleTable)
+        entry = table.begin(key, asked=False)
+        if entry is not None:
+            if self.session.tracked is None:
+                self.session.tracked = {}
+            self.session.tracked[index] = entry
 
     @property
     def expects_proxy(self) -> bool:

@@ -316,6 +316,8 @@ async def response(exchange: Exchange, backend: Backend) -> Answer | None:
     head = exchange.response_head
     assert head is not None
     exchange.forget_request_variables()
+    if backend.stickiness is not None:
+        backend.stickiness.responded(exchange)
     if backend.rules.tcp_response:
         _response_content(exchange, inspect(backend.rules.tcp_response, exchange))
     captures = frontend.rules.captures

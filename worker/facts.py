@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from common import model
 from common.acl.facts_tls import TlsFacts
-from common.acl.facts_world import StickEntry
-from common.acl.types import Variables
+from common.acl.facts_world import StickEntry, StickTable
+from common.acl.types import Typed, Variables
 from common.net.sockaddr import packed
 from common.observe.fields import WREW
+from common.tables.entry import Entry
+from common.tables.samples import SampleTable
 from worker.http.answers import Answer
 from worker.http.buffered import body_so_far
 from worker.http.editor import RequestEditor, ResponseEditor
@@ -142,7 +144,7 @@ class ExchangeFacts:
     _req: Variables | None = None
     _res: Variables | None = None
     _timeouts: dict[str, float] | None = None
-    _tracked: dict[int, StickEntry] | None = None
+    own_tracked: dict[int, Entry] | None = None  # by rules on contents and requests
     log_counter = 0
     log_level: int | None = None  # `set-log-level`; -1 = silent
     l7_retry_disabled = False  # `http-request disable-l7-retry`
@@ -375,14 +377,17 @@ class ExchangeFacts:
         return self._res
 
     def tracked(self, index: int) -> StickEntry | None:
-        if self._tracked is not None and index in self._tracked:
-            return self._tracked[index]
+        if self.own_tracked is not None and index in self.own_tracked:
+            return self.own_tracked[index]
         return self.session.tracked.get(index) if self.session.tracked is not None else None
 
-    def track(self, index: int, entry: StickEntry) -> None:
-        if self._tracked is None:
-            self._tracked = {}
-        self._tracked.setdefault(index, entry)
+    def track(self, index: int, table: StickTable, key: Typed) -> None:
+        assert isinstance(table, SampleTable)
+        entry = table.begin(key, asked=self.head is not None and self.response_head is None)
+        if entry is not None:
+            if self.own_tracked is None:
+                self.own_tracked = {}
+            self.own_tracked[index] = entry
 
     def capture_lengths(self, response: bool) -> Sequence[int]:
         """By slot: how much of what is captured is kept."""

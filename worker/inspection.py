@@ -121,6 +121,8 @@ async def inspect_response(exchange: Exchange, backend: Backend, up: Flow, down:
         except DeadlinePassed:
             exchange.inspection_final = True
     exchange.inspection_final = True
+    if backend.stickiness is not None:
+        backend.stickiness.responded(exchange)
     down.held, exchange.response_buffer = exchange.response_buffer, b""
     if isinstance(verdict, CloseServer):
         down.limit = 0

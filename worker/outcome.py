@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from common.net.pump import DeadlinePassed, Ended
 from common.observe.fields import BIN, BOUT, H1_SPLICED_BYTES_IN, H1_SPLICED_BYTES_OUT, REQ_TOT, RESPONSE_OF_STATUS, STOT
 from common.observe.reasons import proxy_status
-from worker import decide
+from worker import decide, tracking
 from worker.cut import Cut
 from worker.http.answers import CLOSING, Answer, built_in
 from worker.http.framing import NO_BODY, BodyKind
@@ -171,3 +171,5 @@ def account_end(exchange: Exchange) -> None:
     if frontend.log.wanted and not exchange.logged_early:
         exchange.ended_at = exchange.world.pump.now
         frontend.log.exchange(exchange)
+    if exchange.own_tracked is not None or exchange.session.tracked is not None:
+        tracking.ended(exchange)

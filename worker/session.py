@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from common import model
 from common.acl.connection_errors import ConnectionFault, message, proxy_fault
 from common.acl.facts_tls import TlsFacts
-from common.acl.facts_world import StickEntry
 from common.acl.types import Variables
 from common.errors import WireError
 from common.model import Bind
@@ -21,9 +20,10 @@ from common.net.introduction import read_header
 from common.net.pump import DeadlinePassed, Strand
 from common.net.stream import READ_SIZE, Stream
 from common.observe import fields as f
+from common.tables.entry import Entry
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
-from worker import decide, misdirected, tunnel
+from worker import decide, misdirected, tracking, tunnel
 from worker.bad_messages import keep_request
 from worker.exchange import Exchange
 from worker.http.head import Request
@@ -91,7 +91,7 @@ class Session:
         self.has_tls = bind.tls is not None
         self.tls: TlsFacts | None = None
         self.variables: Variables = {}
-        self.tracked: dict[int, StickEntry] | None = None  # by tcp-request connection and session rules
+        self.tracked: dict[int, Entry] | None = None  # by tcp-request connection and session rules
         self.kept: dict[Server, ServerConnection] = {}  # idle server connections that only this client's requests may use
         self.last_servers: Mapping[Backend, tuple[Server, bool]] = NOWHERE  # worker/preferring.py
         self.fc_err = 0
@@ -196,7 +196,11 @@ class Session:
                     return self._refuse(ConnectionFault.TLS_ERROR, "tls_closed_in_handshake")
                 return self._refuse(ConnectionFault.PROXY_CLOSED, "proxy_header_missing")
             self.opened_at = self.world.pump.now
-        return not rules.tcp_session or decide.admit(self, rules.tcp_session)
+        if rules.tcp_session and not decide.admit(self, rules.tcp_session):
+            return False
+        if self.tracked is not None:
+            tracking.accepted(self)
+        return True
 
     def _refuse(self, fault: ConnectionFault, reason: str) -> bool:
         """Log a connection that ends before it asked for anything. Raises Withdrawn."""
@@ -291,6 +295,8 @@ class Session:
             request, end = found
             self.requests += 1
             self.phase = "exchange"
+            if self.tracked is not None:
+                tracking.asked(self)
             exchange = self.exchange = Exchange(self, request, exchange_start)
             exchange.first_byte_at = first_byte_at
             exchange.bytes_in = end
@@ -337,6 +343,8 @@ class Session:
     ) -> None:
         """Tell the client what is wrong with a request that could not be read, log it, close. is_bad: an operator may look at it."""
         misdirected.instead_of_http(self, received)
+        if self.tracked is not None and received:
+            tracking.asked(self)
         exchange = self.exchange = Exchange(self, None, start)
         if is_bad:
             keep_request(exchange, received, slug)
@@ -366,6 +374,8 @@ class Session:
             self.proxy.tally.words[f.SSL_CUR] -= 1
         for server, connection in self.kept.items():
             server.drop_kept(connection)
+        if self.tracked is not None:
+            tracking.closed(self)
         self.world.forget(self)
         if self.seat is not None:
             self.seat.ended()

@@ -16,8 +16,10 @@ from zlib import crc32
 
 from common.acl.environment import CompileEnvironment, Where
 from common.acl.expressions import compile_expression
+from common.acl.types import Typed
 from common.acl.xxhash import xxh64
 from common.model import AddressKind
+from common.tables.samples import SampleTable
 from worker.persistence.answered import Set, due, inserted, treat
 from worker.persistence.cacheable import is_cacheable
 from worker.persistence.jar import Jar, Offer, Reading
@@ -30,13 +32,18 @@ if TYPE_CHECKING:
     from worker.server import Server
 
 
-class Stuck:
-    """What is known of one exchange. direct: something chose the server before the algorithm. offer: the client's cookie."""
+STORES_MAX = 8
 
-    __slots__ = ("direct", "ignored", "offer", "shown")
+
+class Stuck:
+    """What is known of one exchange. direct: something chose the server before the algorithm. offer: the client's cookie.
+    stores: keys under which tables are to remember the server."""
+
+    __slots__ = ("direct", "ignored", "offer", "shown", "stores")
 
     def __init__(self) -> None:
         self.direct = False
+        self.stores: list[tuple[SampleTable, Typed]] = []
         self.ignored = False
         self.offer: Offer | None = None
         self.shown = Shown.NONE
@@ -63,13 +70,13 @@ class Stickiness:
     def of(backend: Backend) -> Stickiness | None:
         """None where nothing of the kind is configured."""
         settings = read_settings(backend.model.cookie) if backend.is_http else None
-        if settings is None and "persist rdp-cookie" not in backend.model.extra:
+        if settings is None and not backend.rules.stick and "persist rdp-cookie" not in backend.model.extra:
             return None
         return Stickiness(backend, settings)
 
     @property
     def watches_responses(self) -> bool:
-        return self._settings is not None
+        return self._settings is not None or any(rule.stores for rule in self._rules.stick)
 
     @property
     def is_logged(self) -> bool:
@@ -100,6 +107,8 @@ class Stickiness:
             server = self._by_cookie(exchange, stuck, self._jar, named)
         if server is None and self._address_of_rdp is not None and not stuck.ignored:
             server = self._by_rdp_cookie(exchange)
+        if self._rules.stick:
+            server = self._by_table(exchange, stuck, server)
         stuck.direct = server is not None
         return server
 
@@ -140,6 +149,40 @@ class Stickiness:
                 return server
         return None
 
+    def _by_table(self, exchange: Exchange, stuck: Stuck, chosen: Server | None) -> Server | None:
+        """The server that a table names, unless one is chosen; and under which keys tables shall remember the one that serves."""
+        server = chosen
+        for rule in self._rules.stick:
+            matches = rule.matches and server is None and not stuck.ignored
+            stores = rule.stores and not rule.in_response
+            if not (matches or stores) or not rule.applies(exchange):
+                continue
+            table = self.backend.world.stick_table(rule.table)
+            key = rule.key(exchange)
+            if table is None or key is None:
+                continue
+            if matches:
+                server = self._remembered(exchange, table, key)
+            if stores:
+                _store(stuck, table, key)
+        return server
+
+    def _remembered(self, exchange: Exchange, table: SampleTable, key: Typed) -> Server | None:
+        entry = table.match(key)
+        if entry is None:
+            return None
+        name, number = entry.text("server_key"), entry.get("server_id")
+        by_address = table.table.definition.by_address
+        server = next((one for one in self.backend.servers if name and self._key_of(one, by_address) == name.decode()), None)
+        if server is None:
+            server = next((one for one in self.backend.servers if one.model.id == number), None)
+        return server if server is not None and (server.alive or self._is_forced(exchange)) else None
+
+    def _key_of(self, server: Server, by_address: bool) -> str:
+        """How tables name a server (`srvkey`)."""
+        place = server.packed_place() if by_address else None
+        return f"{ip_address(place[0])}:{place[1]}" if place is not None else server.model.name
+
     def _is_forced(self, exchange: Exchange) -> bool:
         return self.forces or self._rules.forces_persistence(exchange)
 
@@ -160,6 +203,34 @@ class Stickiness:
         exchange.edit_request().map_header(b"cookie", forwarded)
 
     # --- the response --------------------------------------------------------------------------------------------
+
+    def connected(self, exchange: Exchange) -> None:
+        """Mode tcp: a server has taken the connection. What it answers is not asked, but for `stick store-response`."""
+        self._remember(exchange)
+
+    def responded(self, exchange: Exchange) -> None:
+        """A response is here, and no rule has seen it yet: tables remember who serves."""
+        stuck = exchange.stuck
+        if stuck is None or not self._rules.stick:
+            return
+        for rule in self._rules.stick:
+            if rule.in_response and rule.applies(exchange):
+                table, key = self.backend.world.stick_table(rule.table), rule.key(exchange)
+                if table is not None and key is not None:
+                    _store(stuck, table, key)
+        self._remember(exchange)
+
+    def _remember(self, exchange: Exchange) -> None:
+        server, stuck = exchange.leased, exchange.stuck
+        if server is None or stuck is None or not stuck.stores:
+            return
+        stores, stuck.stores = stuck.stores, []
+        if "non-stick" in server.model.options:
+            return
+        for table, key in stores:
+            entry = table.enter(key)
+            if entry is not None:
+                entry.set_server(server.model.id, self._key_of(server, table.table.definition.by_address))
 
     def answered(self, exchange: Exchange) -> None:
         """The response's cookies: the server's as the mode says, and ours where one is due."""
@@ -220,6 +291,12 @@ class Stickiness:
             return None
         address, port = place
         return b"%016x" % xxh64(self._key + address + port.to_bytes(4, "big"), 0)
+
+
+def _store(stuck: Stuck, table: SampleTable, key: Typed) -> None:
+    """One key per table, of so many tables at most (manual 4.2 "stick store-request")."""
+    if len(stuck.stores) < STORES_MAX and all(known is not table for known, _ in stuck.stores):
+        stuck.stores.append((table, key))
 
 
 def _rdp_getter(backend: Backend) -> Callable[[Exchange], tuple[bytes, int] | None] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from common.net.pump import DeadlinePassed, Ended
 from common.net.relay import Flow, Idle, relay
 from common.wire.claims import Withdrawn
-from worker import decide
+from worker import decide, tracking
 from worker.connect import ConnectFailed, ServerConnection, lease, lease_now
 from worker.cut import Cut
 from worker.http.head import Response
@@ -38,6 +38,7 @@ async def serve(session: Session) -> bytes | None:
             backend = await decide.tcp(exchange)
             if backend is None:
                 switched = True
+                tracking.switched(exchange)
                 return exchange.client_buffer
             if exchange.retries_max is None:
                 exchange.retries_max = backend.retries
@@ -53,6 +54,8 @@ async def serve(session: Session) -> bytes | None:
         if session.seat is not None:
             session.seat.claim()
             session.seat.taken()
+        if backend.stickiness is not None:
+            backend.stickiness.connected(exchange)
         if exchange.server_socket_options:
             exchange.set_server_options(connection)
         exchange.step = Step.DATA

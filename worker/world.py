@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from common import model
 from common.acl.environment import CompileEnvironment
 from common.acl.facts_tls import TlsFacts
-from common.acl.facts_world import StickTable
 from common.acl.maps import MapStore
 from common.acl.start import set_global_variables
 from common.acl.types import Variables
@@ -34,6 +33,8 @@ from common.observe.rates import RATE_REQUESTS, RATE_SESSIONS, Rates
 from common.observe.sessions import Recent
 from common.process.blocked import watch_turns
 from common.process.launch import Launch
+from common.process.shared_tables import attach
+from common.tables.samples import SampleTable
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
 from worker.calls import Calls
@@ -93,6 +94,7 @@ class World:
         self.bad_messages: dict[tuple[int, bool], BadMessage] = {}  # by proxy and whether it is a response
         self.bad_messages_total = 0
         self.maps = MapStore()
+        self.tables = {name: SampleTable(table) for name, table in attach(launch, lambda: int(self.pump.now * 1000)).items()}
         self.outlets = Outlets()
         self._session_ids = 0
         self.requests_numbered = 0
@@ -397,8 +399,8 @@ class World:
 
     server_user_weight = server_weight
 
-    def stick_table(self, name: str) -> StickTable | None:
-        return None
+    def stick_table(self, name: str) -> SampleTable | None:
+        return self.tables.get(name)
 
     def config_proxy(self, name: str, *, backend: bool) -> model.Proxy | None:
         return self.config.proxy(name, backend=backend)

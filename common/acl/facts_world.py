@@ -60,6 +60,9 @@ class StickTable(Protocol):
     def enter(self, key: Typed) -> StickEntry | None:
         """The same, made if need be and refreshed; None when the table is full or the key does not cast."""
 
+    def begin(self, key: Typed, *, asked: bool) -> StickEntry | None:
+        """As `enter`; it is tracked from now on, which counts as a connection, and (asked) as a request."""
+
 
 class WorldFacts(Protocol):
     def date(self) -> float:

@@ -210,7 +210,7 @@ class _File:
         elif scope.section is Section.GLOBAL:
             scope.state.global_given.setdefault(row.name, statement.place)
         row.parse(scope, statement)
-        said = remark(row, statement.prefix.value, statement.argument(0))
+        said = remark(row, statement.prefix.value)
         if said:
             statement.note(said, slug=SLUG)
 

@@ -13,7 +13,7 @@ from common.acl.fetches import FETCHES
 from common.acl.table import Converter, Fetch
 from common.config.keywords import AnyKeyword, Section, Status
 from common.config.options import VERSION
-from common.config.pending import PENDING_ACTIONS, is_pending
+from common.config.pending import is_pending
 from common.config.table import EVERY_ROW
 from common.rules.parse import ACTIONS
 from common.rules.refused import REFUSED
@@ -204,8 +204,7 @@ def _actions() -> str:
     )
     rows = []
     for name, row in sorted(ACTIONS.items()):
-        marks = "*checked, not yet in effect* " if PENDING_ACTIONS.fullmatch(name) else ""
-        marks += "**ours** " if row.ours else ""
+        marks = "**ours** " if row.ours else ""
         where = " ".join(letter for letter, ruleset in letters if ruleset in row.rulesets)
         shown = f"{name}{'N' if row.numbered else ''}{'' if row.syntax[:1] == '(' else ' '}{row.syntax}".strip()
         rows.append((f"`{shown}`", where, marks + row.doc, row.section))

@@ -28,15 +28,12 @@ _GLOBAL = """
 _PROXIES = """
     force-be-switch/guid/log-format-sd/log-steps
     option contstats
-    stick match/stick on
-    stick store-request/stick store-response/stick-table
 """
 
 _BIND = "guid-prefix"
 
 _SERVER = """
-    guid hash-key non-stick  pool-warm
-    stick
+    guid hash-key pool-warm
 """
 
 # Kind of line -> its pending keywords.
@@ -45,23 +42,16 @@ PENDING: Mapping[Section, frozenset[str]] = {
     D_PROXIES: frozenset(name.strip() for name in re.split(r"[/\n]", _PROXIES) if name.strip()),
     Section.BIND: frozenset(_BIND.split()),
     SERVERS: frozenset(_SERVER.split()),
-    Section.TOP: frozenset({"log-profile", "peers"}),
+    Section.TOP: frozenset({"log-profile"}),
 }
-
-# Actions of rules: `http-request track-sc0 …`.
-PENDING_ACTIONS = re.compile(r"track-sc\d*|sc-(?:add|inc|set)-[a-z0-9]+")
 
 
 def is_pending(row: AnyKeyword) -> bool:
     return any(row.sections & sections and row.name in names for sections, names in PENDING.items())
 
 
-def remark(row: AnyKeyword, prefix: str, first_argument: str) -> str:
+def remark(row: AnyKeyword, prefix: str) -> str:
     """What to say of a line, "" when it does what it says. prefix: its `no` or `default`, which takes nothing away from nobody."""
     if prefix:
-       return ""
-    if is_pending(row):
-       return f"'{row.name.removesuffix('()')}' {REMARK}"
-    is_rule = row.name.startswith(("http-re", "http-after", "tcp-re"))
-    action = PENDING_ACTIONS.fullmatch(first_argument.partition("(")[0]) if is_rule else None
-    return f"'{row.name} {action[0]}' {REMARK}" if action else ""
+        return ""
+    return f"'{row.name.removesuffix('()')}' {REMARK}" if is_pending(row) else ""

@@ -31,7 +31,9 @@ from common.process import launch as names
 from common.process import shared_counters
 from common.process.launch import DISPATCHER, WORKER, Launch
 from common.process.plan import Plan, ProcessPlan
+from common.process.shared_tables import Shared, SharedTables
 from common.process.spawner import Spawner
+from common.tables.table import Table
 from dispatcher.policy.board import Board
 
 _STANDARD_FDS_LAST = 2  # children have these anyway
@@ -71,11 +73,14 @@ class Generation:
     Make it (sockets open, OSError or ListenError if they cannot), `start` it, stop it, `close` it."""
 
     __slots__ = (
-        *("_channels", "_board_fd", "_counters_fd", "_has_original", "_listeners", "blueprint", "bound", "channel_names"),
+        *("_board_fd", "_channels", "_columns", "_counters_fd", "_has_original", "_listeners", "_opened", "_tables"),
+        *("blueprint", "bound", "channel_names"),
         *("counters", "journal", "members", "number", "retired"),
     )
 
-    def __init__(self, blueprint: Blueprint, number: int, listeners: Listeners, earlier: Counters | None = None) -> None:
+    def __init__(
+        self, blueprint: Blueprint, number: int, listeners: Listeners, tables: SharedTables, earlier: Counters | None = None
+    ) -> None:
         self.blueprint = blueprint
         self.number = number
         self._has_original = False
@@ -87,6 +92,9 @@ class Generation:
         self.bound: Bound = listeners.open(blueprint.config, blueprint.plan, reuseport=blueprint.reuseport)
         self._channels: dict[int, socket.socket] = {}
         self._counters_fd = self._board_fd = -1
+        self._tables = tables
+        self._opened: dict[str, Shared] = {}
+        self._columns: list[int] = []
         self.counters: Counters | None = None
         try:
             for process in blueprint.plan.of(WORKER):
@@ -94,6 +102,7 @@ class Generation:
                     self._channels[process.number] = open_channel(self.channel_names[process.number])
             self._counters_fd, self.counters = shared_counters.create(blueprint.config, len(blueprint.plan.processes))
             self._board_fd = _make_board(blueprint)
+            self._opened = tables.open(blueprint.config)
             Statistics.prepare(self.counters, blueprint.config, number, earlier, blueprint.beginnings)
         except BaseException:
             self.close()
@@ -113,6 +122,7 @@ class Generation:
             launch = self._launch(process, index, started_at_s)
             self.members.append(Member(self.blueprint.entries[process.role], launch, self._fds(process), spawner, console, self.journal))
             self.members[-1].orders, self.members[-1].observed = orders, observed
+            self.members[-1].on_death = partial(self._tables.died, launch.column)
             nursery.start_soon(self.members[-1].live)
         assert self.counters is not None
         nursery.start_soon(watchdog.watch, self.members, self.counters, watchdog.hang_timeout_s(self.blueprint.config))
@@ -166,6 +176,11 @@ class Generation:
         if self._board_fd >= 0:
             os.close(self._board_fd)
             self._board_fd = -1
+        self._tables.close(self._opened)
+        self._opened = {}
+        for column in self._columns:
+            self._tables.give_column(column)
+        self._columns.clear()
 
     def _release(self) -> None:
         self._listeners.release(self.bound)
@@ -188,13 +203,27 @@ class Generation:
             started_at_s=started_at_s,
             environment=dict(self.blueprint.environment),
             memory_bytes_max=self.blueprint.memory_bytes_max,
+            column=self._take_column(),
         )
+
+    def _take_column(self) -> int:
+        """The process's own in all stick tables, if there are any."""
+        column = self._tables.take_column() if self._opened else -1
+        if column >= 0:
+            self._columns.append(column)
+        return column
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The stick tables that this generation declares, by name."""
+        return {name: shared.table for name, shared in self._opened.items()}
 
     def _fds(self, process: ProcessPlan) -> dict[str, int]:
         """What this process is given, by name."""
         fds = {names.COUNTERS: self._counters_fd}
         if process.role == DISPATCHER and self._board_fd >= 0:
             fds[names.BOARD] = self._board_fd
+        fds |= {names.table_fd(name): shared.fd for name, shared in self._opened.items()}
         for at in process.listening:
             name = names.abns_channel_fd(at.bind_id) if at.channel else names.bind_fd(at.bind_id)
             fds[name] = self.bound.sockets[at].fileno()

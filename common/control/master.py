@@ -26,6 +26,7 @@ from common.errors import UsherError
 from common.observe.counters import Counters
 from common.process import notify, program
 from common.process.faults import describe
+from common.process.shared_tables import SharedTables
 from common.process.spawner import Spawner, SpawnError
 
 STOP_NOW = (signal.SIGTERM, signal.SIGINT)
@@ -34,6 +35,7 @@ RELOAD = (signal.SIGUSR2, signal.SIGHUP)
 # HAProxy asks its predecessor to pause with these. Ours need not: addresses are shared with SO_REUSEPORT or renamed over.
 UNUSED = (signal.SIGTTOU, signal.SIGTTIN)
 OBEYED = (*STOP_NOW, *STOP_SOFTLY, *RELOAD, *UNUSED)
+PURGE_INTERVAL_S = 1.0  # of expired entries of stick tables that nobody asks for
 KILLED_WAIT_S = 1.0  # for the kernel to end what was killed; only a process stuck in the kernel takes longer
 
 
@@ -57,7 +59,7 @@ class Master:
 
     __slots__ = (
         *("_console", "_contract", "_found", "_listeners", "_number", "_nursery", "_on_serving", "_program", "_read", "_reloading"),
-        *("_spawner", "_started", "_stop", "_tasks"),
+        *("_spawner", "_started", "_stop", "_tables", "_tasks"),
         *("exit_signal", "generations", "life", "observed", "orders", "started_at_s"),
     )
 
@@ -65,6 +67,7 @@ class Master:
         self,
         spawner: Spawner,
         listeners: Listeners,
+        tables: SharedTables,
         console: Console,
         read: Callable[[], Blueprint],
         on_serving: Callable[[Generation], None],
@@ -76,6 +79,7 @@ class Master:
         self.started_at_s = time.time()
         self._spawner = spawner
         self._listeners = listeners
+        self._tables = tables
         self._console = console
         self._read = read
         self._on_serving = on_serving
@@ -101,6 +105,7 @@ class Master:
                 nursery.start_soon(self._obey, signals)
                 nursery.start_soon(self._spawner.run)
                 nursery.start_soon(self._feed_watchdog)
+                nursery.start_soon(self._purge_tables)
                 for task in self._tasks:
                     nursery.start_soon(self._keep, task)
                 started = await self._start_first(first)
@@ -125,6 +130,12 @@ class Master:
             await task(self)
         except Exception as error:
             self._console.alert(f"a part of the master ended by a fault of ours, the service goes on: {describe(error)}")
+
+    async def _purge_tables(self) -> None:
+        """Entries of stick tables that have expired go, used or not."""
+        while True:
+            more = self._tables.purge()
+            await trio.sleep(0 if more else PURGE_INTERVAL_S)
 
     async def _feed_watchdog(self) -> None:
         """Tell the service manager that this loop turns, if it wants to know."""
@@ -176,7 +187,7 @@ class Master:
             notify.reloading()
             try:
                 await self._renew()
-                generation = Generation(self._read(), self._number + 1, self._listeners, self._earlier_counters())
+                generation = Generation(self._read(), self._number + 1, self._listeners, self._tables, self._earlier_counters())
                 await self._begin(generation)
                 await self._settle()
             except Exception as error:  # a bug in reading a file must not end a service that works

@@ -80,7 +80,7 @@ class Member:
 
     __slots__ = (
         *("_console", "_entry", "_ids", "_journal", "_life", "_soft", "_spawner", "_stop"),
-        *("fds", "launch", "observed", "orders", "over", "ready", "reason", "restarts", "started", "state"),
+        *("fds", "launch", "observed", "on_death", "orders", "over", "ready", "reason", "restarts", "started", "state"),
     )
 
     def __init__(self, entry: str, launch: Launch, fds: dict[str, int], spawner: Spawner, console: Console, journal: Journal) -> None:
@@ -100,6 +100,7 @@ class Member:
         self._stop = trio.Event()
         self._soft = False
         self._ids = count(1)
+        self.on_death: Callable[[], None] = lambda: None
         self.orders: Orders | None = None
         self.observed: Observed | None = None
 
@@ -119,6 +120,7 @@ class Member:
         while not self._stop.is_set():
             self.state = State.STARTING
             ended = await self._one_life()
+            self.on_death()
             if not self.ready:
                 break
             if not self._stop.is_set() and ended.code in _GROUP_SIGNALS:

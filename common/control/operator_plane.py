@@ -28,6 +28,7 @@ from common.observe.merging import Reply, merge
 from common.observe.server_changes import ServerChanges
 from common.observe.server_notices import Notice
 from common.process.facts import service_facts
+from common.tables.table import Table
 
 ERROR, WARNING, NOTICE, INFO = LEVELS["err"], LEVELS["warning"], LEVELS["notice"], LEVELS["info"]
 
@@ -65,6 +66,9 @@ class Generation(Counted, Protocol):
 
     def keep_original(self) -> None: ...
     journal: Journal
+
+    @property
+    def tables(self) -> Mapping[str, Table]: ...
 
     @property
     def members(self) -> Sequence[Member]: ...
@@ -127,6 +131,11 @@ class Plane:
         counters = self._serving.counters
         assert counters is not None, "a generation that serves has counters"
         return counters
+
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The stick tables, by name."""
+        return self._serving.tables
 
     def counters_of(self, only: Member | None) -> Counters:
         """Those of one process, or of all."""

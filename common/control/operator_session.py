@@ -15,7 +15,7 @@ from typing import Final
 
 import trio
 
-from common.control import operator_processes, operator_servers, operator_service, operator_show
+from common.control import operator_processes, operator_servers, operator_service, operator_show, operator_tables
 from common.control.operator_handlers import HANDLERS, Request
 from common.control.operator_plane import ERROR, INFO, Answer, Member, Plane
 from common.observe.command_line import Command, CommandReader, TooLong
@@ -27,7 +27,7 @@ SEND_BYTES: Final = 65536
 _SEVERITIES: Final = ("none", "number", "string")
 _EMPTY_LINES: Final = re.compile(r"\n{2,}")
 _LEVEL_NAMES: Final = {level: name for name, level in LEVELS.items()}
-MODULES: Final = (operator_processes, operator_servers, operator_service, operator_show)  # their handlers are registered
+MODULES: Final = (operator_processes, operator_servers, operator_service, operator_show, operator_tables)  # their handlers are registered
 
 
 class Session:

@@ -154,12 +154,14 @@ def _memory_share(options: Options, part: Plan, console: Console) -> int:
 def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
     from common.control.generation import Generation
     from common.control.listeners import ListenError, Listeners
+    from common.process.shared_tables import SharedTables
 
     options, settings = service.options, blueprint.config.globals
     listeners = Listeners()
+    tables = SharedTables()
     hold_signals()
     try:
-        first = Generation(blueprint, 1, listeners)
+        first = Generation(blueprint, 1, listeners, tables)
     except ListenError as error:
         raise ConfigError(f"{error}\n[usher.main()] Some protocols failed to start their listeners! Exiting.") from error
     except OSError as error:
@@ -214,7 +216,7 @@ def _run(service: Service, blueprint: Blueprint, console: Console) -> int:
             await checks[1].run()
 
         tasks = [lambda _master: log.drain(), serve_operators, check_servers, resolve_names, *service.tasks]
-        master = Master(spawner, listeners, console, lambda: prepare(service, console), serving, tasks)
+        master = Master(spawner, listeners, tables, console, lambda: prepare(service, console), serving, tasks)
         operators.append(Operator(master, console, options.master_socket or ""))
         master.orders = partial(obey, operators[0].plane)
         checking = Checks(operators[0].plane, console)

@@ -44,7 +44,6 @@ class Merge(Enum):
     JOIN = "one after the other"
     TITLED = "one after the other, each under its process"
     ERRORS = "events are added up"
-    TABLES = "entries of one table together, numbers of entries added up"
     NUMBERS = "numbers are added up, those of each process beside the sum"
     FOUND = "the one that knew it"
 
@@ -114,7 +113,7 @@ COMMANDS: Final = (
     _info("clear acl [@<ver>] <acl>", "remove all patterns of an acl", _OPERATOR, _WORKERS, lasting=True),
     _info("clear counters [all]", "forget the maxima (or all counters)", _OPERATOR),
     _info("clear map [@<ver>] <map>", "remove all entries of a map", _OPERATOR, _WORKERS, lasting=True),
-    _info("clear table <table> [<filter>]*", "remove entries of a table (filter: data/key)", _OPERATOR, _WORKERS),
+    _info("clear table <table> [<filter>]*", "remove entries of a table (filter: data/key)", _OPERATOR),
     _info("commit acl @<ver> <acl>", "make a prepared version of an acl the current one", _OPERATOR, _WORKERS, lasting=True),
     _info("commit map @<ver> <map>", "make a prepared version of a map the current one", _OPERATOR, _WORKERS, lasting=True),
     _info("commit ssl ca-file <file>", "let the transaction of a file of authorities go live", _ADMIN, _WORKERS, lasting=True),
@@ -162,7 +161,7 @@ COMMANDS: Final = (
     _info("set ssl cert <certfile> <payload>", "begin or change the transaction of a certificate", _ADMIN, _WORKERS, lasting=True),
     _info("set ssl crl-file <file> <payload>", "begin or change the transaction of a file of revocations", _ADMIN, _WORKERS, lasting=True),
     _info("set ssl ocsp-response <response>", "replace the OCSP response of a certificate (base64)", _ADMIN, _WORKERS, lasting=True),
-    _info("set table <table> key <k> [data.* <v>]*", "make or change an entry of a table", _OPERATOR, _WORKERS),
+    _info("set table <table> key <k> [data.* <v>]*", "make or change an entry of a table", _OPERATOR),
     _info("set timeout cli <delay>", "change how long this session may be silent", _SESSION, words="set timeout"),
     _info("set var <name> <expression>", "set a variable of the process", _ADMIN, _WORKERS, experimental=True, lasting=True, target=3),
     _info("set weight <bk>/<srv> <weight>", "change the weight of a server (also: set server)", _ADMIN),
@@ -199,7 +198,7 @@ COMMANDS: Final = (
     _info("show ssl sni [-f <frontend>]", "list the names that clients may ask for, with their certificates", _OPERATOR, _WORKERS),
     _info("show startup-logs", "show what was said at the start", _OPERATOR),
     _info("show stat [desc|json|no-maint|typed|up]*", "show counters of each proxy and server"),
-    _info("show table <table> [<filter>]*", "list the tables or the entries of one (filter: data/key)", _WORKERS, Merge.TABLES),
+    _info("show table <table> [<filter>]*", "list the tables or the entries of one (filter: data/key)"),
     _info("show tls-keys [id|*]", "list the ticket keys", _WORKERS),
     _info("show version", "show the version"),
     _info("shutdown frontend <frontend>", "end a frontend for good", _ADMIN, _MASTER_FIRST),

@@ -17,7 +17,6 @@ class Reply(NamedTuple):
 
 
 _EVENTS = re.compile(r"(Total events captured on \[[^\]]*\] : )([0-9]+)\n?")
-_TABLE = re.compile(r"# table: ([^,]*)(,.*used:)([0-9]+)(.*)")
 _NUMBER = re.compile(r"([^:]+): ([0-9]+)(?: .*)?")
 _NOT_FOUND = re.compile(r"Unknown command|No such session|Session not found|No such server|Session pointer expected")
 
@@ -61,24 +60,6 @@ def _errors(replies: Sequence[Reply]) -> str:
     return f"{headline}{total}\n{''.join(events)}"
 
 
-def _tables(replies: Sequence[Reply]) -> str:
-    """`show table`: each table once, with the entries of all processes under it."""
-    tables: dict[str, tuple[re.Match[str], int, list[str]]] = {}
-    for reply in replies:
-        current: list[str] | None = None
-        for line in reply.text.splitlines(keepends=True):
-            match = _TABLE.match(line)
-            if match is not None:
-                first, used, entries = tables.get(match[1], (match, 0, []))
-                tables[match[1]] = (first, used + int(match[3]), entries)
-                current = entries
-            elif current is None:
-                return _first(replies)
-            else:
-                current.append(line)
-    return "".join(f"# table: {name}{first[2]}{used}{first[4]}\n{''.join(entries)}" for name, (first, used, entries) in tables.items())
-
-
 def _numbers(replies: Sequence[Reply]) -> str:
     """`name: sum [ of each process ]`; lines that are no number are shown as the first process has them."""
     values: dict[str, list[int]] = {}
@@ -104,7 +85,6 @@ _MERGERS: Final[dict[Merge, Callable[[Sequence[Reply]], str]]] = {
     Merge.JOIN: _join,
     Merge.TITLED: _titled,
     Merge.ERRORS: _errors,
-    Merge.TABLES: _tables,
     Merge.NUMBERS: _numbers,
     Merge.FOUND: _found,
 }

@@ -11,6 +11,7 @@ Names of descriptors:
     bind:ID            the listening socket of the bind with that id
     channel:NUMBER     the listening SEQPACKET socket of worker NUMBER, on which dispatchers hand connections over
     abns-channel:ID    the SEQPACKET twin of an explicit `bind abns@…` of a worker: same name, other socket type
+    table:NAME         the memfd of that stick table
     inherited:N        a descriptor that whoever started us passed on and the configuration names (`log fd@N`); the child finds
                        it under the same number N
 """
@@ -40,6 +41,10 @@ def inherited_fd(number: int) -> str:
     return f"inherited:{number}"
 
 
+def table_fd(name: str) -> str:
+    return f"table:{name}"
+
+
 def abns_channel_fd(bind_id: int) -> str:
     return f"abns-channel:{bind_id}"
 
@@ -54,6 +59,7 @@ class Launch:
     debug: letters after `-d` ("b", "S", "G" …; "" for `-d`).
     started_at_s: when the master started, in seconds of the wall clock.
     environment: as the configuration left it (setenv and the like); empty = as it is.
+    column: of this process in all stick tables (common/tables/layout.py); -1 = it has none.
     memory_bytes_max: this process's part of `-m`; 0 = no limit.
     changes: what operators have changed since this generation began (maps, certificates), as commands, before this process was started.
     """
@@ -72,6 +78,7 @@ class Launch:
     started_at_s: float = 0.0
     environment: dict[str, str] = field(default_factory=dict)
     memory_bytes_max: int = 0
+    column: int = -1
     changes: tuple[str, ...] = ()
 
     @property

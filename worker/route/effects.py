@@ -202,9 +202,7 @@ def track(action: Track, environment: CompileEnvironment) -> Effect:
         table = subject.world.stick_table(name)
         if table is None:
             return
-        entry = table.enter(value if kind is SampleType.ANY else wrap(value))
-        if entry is not None:
-            subject.track(index, entry)
+        subject.track(index, table, wrap(value))
 
     wrap = wrapper(kind)
     return follow

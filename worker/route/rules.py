@@ -26,6 +26,7 @@ from worker.route.captures import Captures, captures_of
 from worker.route.evaluate import CompiledRule
 from worker.route.keys import KeyOf, balance_key
 from worker.route.page import StatisticsPage, statistics_page
+from worker.route.sticking import StickRule, stick_rules
 
 Format = Callable[[Facts], bytes]
 TextGetter = Callable[[Facts], bytes | None]
@@ -87,6 +88,7 @@ class Rules:
     after_response: tuple[CompiledRule, ...] = ()
     switching: tuple[Switch, ...] = ()
     use_server: tuple[ServerSwitch, ...] = ()
+    stick: tuple[StickRule, ...] = ()
     force_persist: tuple[Condition, ...] = ()
     ignore_persist: tuple[Condition, ...] = ()
     monitor: Monitor | None = None
@@ -147,6 +149,7 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
         http_response=_ruleset(proxy, Ruleset.HTTP_RESPONSE, environment),
         after_response=_ruleset(proxy, Ruleset.HTTP_AFTER_RESPONSE, environment),
         use_server=_use_server(proxy, environment),
+        stick=_stick(proxy, environment),
         force_persist=_conditions(proxy, "force-persist", environment),
         ignore_persist=_conditions(proxy, "ignore-persist", environment),
         monitor=_monitor(proxy, environment),
@@ -246,6 +249,11 @@ def _use_server(proxy: model.Proxy, environment: CompileEnvironment) -> tuple[Se
             server = "" if constant is None else constant.decode("utf-8", "surrogateescape")
             switches.append(ServerSwitch(rule.place, condition, server, action.name.build if constant is None else None))
     return tuple(switches)
+
+
+def _stick(proxy: model.Proxy, environment: CompileEnvironment) -> tuple[StickRule, ...]:
+    with _At(proxy.place, "stick"):
+        return stick_rules(proxy, environment)
 
 
 def _conditions(proxy: model.Proxy, ruleset: str, environment: CompileEnvironment) -> tuple[Condition, ...]:

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from common import model
 from common.acl.facts import Facts
-from common.acl.facts_world import StickEntry
+from common.acl.facts_world import StickTable
+from common.acl.types import Typed
 from worker.http.answers import Answer
 from worker.http.editor import RequestEditor, ResponseEditor
 
@@ -49,8 +50,8 @@ class Subject(Facts, Protocol):
 
     def set_timeout(self, name: str, seconds: float) -> None: ...
 
-    def track(self, index: int, entry: StickEntry) -> None:
-        """What `tracked(index)` gives from now on; the first one stays."""
+    def track(self, index: int, table: StickTable, key: Typed) -> None:
+        """The table's entry for the key is what `tracked(index)` gives from now on."""
 
     def set_socket_option(self, option: str, value: int, *, to_server: bool) -> None:
         """ "mark" or "tos" of the client's connection, or of the one to the server when it comes. Failures are silent."""

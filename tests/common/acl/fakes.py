@@ -104,6 +104,9 @@ class FakeTable:
     def enter(self, key: Typed) -> StickEntry | None:
         return self.entries.setdefault(key, FakeEntry(key, **dict.fromkeys(self.stores, 0)))
 
+    def begin(self, key: Typed, *, asked: bool) -> StickEntry | None:
+        return self.enter(key)
+
 
 class FakeWorld(AbsentWorld):
     """Numbers by name where a test sets them, zero elsewhere."""

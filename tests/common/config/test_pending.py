@@ -33,9 +33,7 @@ def findings(text: str) -> list[Diagnostic]:
             "listen a\n bind :1 guid-prefix x\n",
             ["'bind :1' in section 'listen' : 'guid-prefix'"],
         ),
-        ("listen a\n bind :1\n stick-table type ip size 1k\n http-request track-sc0 src\n", ["'stick-table'", "'http-request track-sc0'"]),
         ("listen a\n bind :1\n no option nolinger\n", []),
-        ("peers mine\n", ["section 'peers'"]),
     ],
 )
 def test_each_use_is_said_and_no_fault(text: str, said: list[str]) -> None:

@@ -13,6 +13,7 @@ from common.model import Config, Proxy
 from common.observe.counters import Counters
 from common.observe.journal import Journal
 from common.observe.layout import Layout
+from common.tables.table import Table
 from tests.common.observe.configurations import farm
 
 
@@ -53,6 +54,7 @@ class FakeGeneration:
     counters: Counters | None
     members: list[FakeMember]
     journal: Journal = field(default_factory=Journal)
+    tables: dict[str, Table] = field(default_factory=dict)
 
     def listening(self, proxy: Proxy) -> Sequence[tuple[socket.socket, int]]:
         return ()

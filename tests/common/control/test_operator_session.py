@@ -158,10 +158,10 @@ def members(made: Plane) -> list[FakeMember]:
 async def test_what_only_workers_know_is_asked_of_them_and_merged() -> None:
     made = plane()
     dispatcher, first, second = members(made)
-    first.answer = lambda line: "# table: t, type: ip, size:9, used:1\n0x1: key=a\n"
-    second.answer = lambda line: "# table: t, type: ip, size:9, used:1\n0x2: key=b\n"
-    assert await talk(b"show table t\n", to=made) == b"# table: t, type: ip, size:9, used:2\n0x1: key=a\n0x2: key=b\n\n"
-    assert (dispatcher.asked, first.asked, second.asked) == ([], ["show table t"], ["show table t"])
+    first.answer = lambda line: "Total events captured on [now] : 1\na\n"
+    second.answer = lambda line: "Total events captured on [now] : 2\nb\nc\n"
+    assert await talk(b"show errors\n", to=made) == b"Total events captured on [now] : 3\na\nb\nc\n\n"
+    assert (dispatcher.asked, first.asked, second.asked) == ([], ["show errors"], ["show errors"])
 
 
 async def test_a_payload_is_passed_on_behind_its_line() -> None:

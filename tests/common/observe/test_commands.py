@@ -107,10 +107,6 @@ def replies(*texts: str) -> list[Reply]:
         (Merge.ERRORS, ("Total events captured on [x] : 1\na\n", "Total events captured on [y] : 2\nb\nc\n"),
          "Total events captured on [x] : 3\na\nb\nc\n"),
         (Merge.ERRORS, ("No such proxy.\n", "No such proxy.\n"), "No such proxy.\n"),
-        (Merge.TABLES, ("# table: t, type: ip, size:9, used:1\n0x1: key=a\n# table: u, type: ip, size:9, used:0\n",
-                        "# table: t, type: ip, size:9, used:2\n0x2: key=b\n0x3: key=c\n# table: u, type: ip, size:9, used:0\n"),
-         "# table: t, type: ip, size:9, used:3\n0x1: key=a\n0x2: key=b\n0x3: key=c\n# table: u, type: ip, size:9, used:0\n"),
-        (Merge.TABLES, ("No such table\n", "No such table\n"), "No such table\n"),
         (Merge.NUMBERS, ("loops: 3\nversion: x\n", "loops: 4\nversion: x\n"), "loops: 7 [ 3 4 ]\nversion: x\n"),
     ],
 )  # fmt: skip

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from common import model
 from common.acl.absent import AbsentExchange
 from common.acl.environment import CompileEnvironment
-from common.acl.facts_world import StickEntry
+from common.acl.facts_world import StickEntry, StickTable
+from common.acl.types import Typed
 from common.rules.parse import parse_action
 from common.rules.rulesets import Ruleset
 from tests.common.acl.fakes import FakeWorld, proxy, server
@@ -115,8 +116,10 @@ class FakeSubject(AbsentExchange):
     def tracked(self, index: int) -> StickEntry | None:
         return self.entries.get(index)
 
-    def track(self, index: int, entry: StickEntry) -> None:
-        self.entries[index] = entry
+    def track(self, index: int, table: StickTable, key: Typed) -> None:
+        entry = table.begin(key, asked=True)
+        if entry is not None:
+            self.entries[index] = entry
 
     def set_socket_option(self, option: str, value: int, *, to_server: bool) -> None:
         self.told.append((option, value, to_server))
