@@ -43,8 +43,9 @@ class Server:
                 return
             with contextlib.suppress(OSError), self.context.wrap_socket(plain, server_side=True) as client:
                 client.settimeout(10)
-                while b"\r\n\r\n" not in client.recv(65536):
-                    pass
+                received = b""
+                while b"\r\n\r\n" not in received and (data := client.recv(65536)):
+                    received += data
                 client.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
                 client.unwrap()
 
