@@ -53,7 +53,10 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
     connection.requests += 1
     if exchange.server_socket_options:
         exchange.set_server_options(connection)
-    head = head_for(exchange, request, backend)
+    if exchange.request_editor is None and backend.plain and exchange.frontend.plain:
+        head = request.forwarded or request_head(request)
+    else:
+        head = head_for(exchange, request, backend)
     body: Body | None = None
     data = b""
     try:
@@ -68,7 +71,7 @@ async def ask(exchange: Exchange, connection: ServerConnection, backend: Backend
             exchange.step = _BODY
             body = _begin_body(exchange, request, stream, head, backend)
         while True:
-            received = stream.recv_now()
+            received = None if stream.drained else stream.recv_now()
             if received is None:
                 if body is not None and not body.done:
                     if not await _upload(exchange, body, stream):

@@ -71,10 +71,14 @@ class ServerConnection:
 
 def lease_now(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConnection | None:
     """An idle connection to the first choice, if it is to be had without waiting. None: `lease` goes on from here."""
-    server = exchange.leased or backend.choose(exchange, exchange.excluded)
+    server = exchange.leased
     if server is None:
-        return None
-    exchange.leased = server
+        server = backend.only_server
+        if server is None or not server.usable:
+            server = backend.choose(exchange, exchange.excluded)
+            if server is None:
+                return None
+        exchange.leased = server
     if backend.unlimited:
         backend.in_use[server.position] += 1
     elif not backend.queue.enter(server.position):

@@ -93,7 +93,10 @@ class Pipe:
         connection, server = self.connection, self.connection.server
         self.turns.popleft()
         keep = response.keep_alive and response.body is not CLOSE_BODY and not exchange.closes_server
-        left = server.idle.habits.remaining(connection.requests - len(self.turns), response.keep_alive_hints.requests_left)
+        habits = server.idle.habits
+        left = None
+        if habits.requests_limit or response.tells_pool:
+            left = habits.remaining(connection.requests - len(self.turns), response.keep_alive_hints.requests_left)
         self.book.answered(keep, left)
         if keep and left != 0 and self.turns:
             self.rest = leftover
@@ -121,7 +124,8 @@ class Pipe:
             return
         turn.has_baton = True
         pump.hand_on(turn.strand)
-        invite(self)
+        if not self.connection.server.backend.unlimited:
+            invite(self)
 
     def _dissolve(self, *, alone: bool) -> None:
         """Nobody shares this connection any more; who is in line goes again."""

@@ -212,7 +212,11 @@ class Server:
 
     def give_back(self, connection: ServerConnection, response: Response, exchange: Exchange) -> None:
         """After an exchange whose connection may carry another one."""
-        self.backend.leave(self.position)
+        backend = self.backend
+        if backend.unlimited:
+            backend.in_use[self.position] -= 1
+        else:
+            backend.leave(self.position)
         stream = connection.stream
         if self.tls is not None:
             self._learn_session(connection)

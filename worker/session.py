@@ -259,7 +259,7 @@ class Session:
                     if seat is not None and not seat.is_taken:
                         received: bytes | None = await self._first_bytes(seat, deadline)
                     else:
-                        received = stream.recv_now()
+                        received = None if stream.drained else stream.recv_now()
                         while received is None:
                             await stream.readable(deadline)
                             received = stream.recv_now()

@@ -58,6 +58,9 @@ class Fate(Enum):
     CLOSE = "close"
 
 
+_NEVER, _POOL = Reuse.NEVER, Fate.POOL  # looking a member up in its class costs more than the comparison
+
+
 class DescriptorShare:
     """How many idle connections all books of a process hold, and how many they may (tune.pool-low/high-fd-ratio)."""
 
@@ -184,7 +187,7 @@ class IdleBook(Generic[C]):
             expires = inf
         if 0 <= self.max_reuse < requests:
             return Fate.CLOSE
-        if private or self._reuse is Reuse.NEVER or self.pool_max_conn == 0 or not self.pool_purge_delay_s:
+        if private or self._reuse is _NEVER or self.pool_max_conn == 0 or not self.pool_purge_delay_s:
             return Fate.SESSION
         if 0 < self.pool_max_conn <= self.count:
             return Fate.CLOSE
@@ -194,8 +197,16 @@ class IdleBook(Generic[C]):
                 return Fate.CLOSE
             share.idle += 1
         self.lent -= 1
-        self._push(connection, now, requests, key, expires)
-        return Fate.POOL
+        if key is not None:
+            self._push(connection, now, requests, key, expires)
+            return _POOL
+        # As in _push, spelt out: this is once per request.
+        stack = self._proven if requests > 1 else self._unproven
+        stack[connection] = (requests, now, expires)
+        self.count += 1
+        if self._purge_at == inf:
+            self._purge_at = now + self.pool_purge_delay_s
+        return _POOL
 
     def put_warm(self, connection: C, now: float) -> None:
         """A connection that was opened ahead of need (`pool-warm`) is ready; it counted as lent while it was being opened."""
