@@ -273,6 +273,7 @@ async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump
             await stream.send(announced, deadline)
         if server.tls is not None:
             name = server.server_name(exchange)
+            server.warm_name = name or b""
             stream = await server.tls.connect(stream, name, deadline)
             server.count_tls(stream.is_resumed)
     except BaseException:

@@ -64,6 +64,8 @@ class Server:
         "to_flush",
         "told",
         "usable",
+        "warm",
+        "warm_name",
         "watch",
         "words",
         "world",
@@ -90,6 +92,8 @@ class Server:
         self.is_unusual = self.tls is not None or backend.prefers_last
         self.reuse = Reuse(backend.model.http_reuse)
         self.depth = 1 if self.reuse is Reuse.NEVER else int(server.options.get("pipeline", ("1",))[0])
+        self.warm = int(server.options.get("pool-warm", ("0",))[0])
+        self.warm_name: bytes | None = None  # what was asked for last in a TLS handshake; b"": nothing
         self.pipes: list[Pipe] = []
         self.to_flush: list[Pipe] = []
         self._flusher: Strand | None = None
@@ -125,6 +129,18 @@ class Server:
             wants_host = address.host in ("", "0.0.0.0", "::", "*")
             if wants_host or address.port_offset or not address.port:
                 return self._relative(exchange, wants_host)
+        return self._family, self._address
+
+    def fixed_endpoint(self) -> tuple[socket.AddressFamily, SockAddr]:
+        """The same, where it does not depend on the client. Raises OSError where it does, and before the name has been resolved."""
+        address = self.address
+        if address.kind in (AddressKind.INET, AddressKind.INET6):
+            if address.host in ("", "0.0.0.0", "::", "*") or address.port_offset or not address.port:
+                raise OSError(errno.EDESTADDRREQ, "the client's destination decides")
+            if self._family is None and not is_numeric(address):
+                raise OSError(errno.EHOSTUNREACH, f"'{address.host}' has no address yet")
+        if self._family is None:
+            self._family, self._address = sockaddr(address)
         return self._family, self._address
 
     def move(self, address: model.Address) -> None:

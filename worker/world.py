@@ -60,6 +60,7 @@ from worker.tls import TlsStream, limit_records
 from worker.tls_facts import ConnectionFacts
 from worker.tls_tuning import Tuning
 from worker.trust import Authorities
+from worker.warming import keep_warm
 from worker.watch import Watches
 
 if TYPE_CHECKING:
@@ -285,6 +286,8 @@ class World:
             for server in backend.servers:
                 if server.idle.count:
                     server.purge(now)
+                if server.warm:
+                    keep_warm(server)
         if self.history is not None:
             self.history.sample(self.counters, now)
 

@@ -33,7 +33,7 @@ _PROXIES = """
 _BIND = "guid-prefix"
 
 _SERVER = """
-    guid hash-key pool-warm
+    guid hash-key
 """
 
 # Kind of line -> its pending keywords.

@@ -84,7 +84,8 @@ class IdleBook(Generic[C]):
     """One server's idle connections in one worker. `doomed`: expired ones that `take` met, for the story to close."""
 
     __slots__ = (
-        "_first_proven_only", "_first_takes", "_keyed", "_keys", "_peak_lent", "_proven", "_purge_at", "_reuse", "_unproven",
+        "_first_proven_only", "_first_takes", "_fresh", "_fresh_key", "_keyed", "_keys", "_peak_lent", "_proven", "_purge_at", "_reuse",
+        "_unproven",
         "count", "descriptors", "doomed", "habits", "lent", "max_reuse", "pool_low_conn", "pool_max_conn", "pool_purge_delay_s", "warm",
     )  # fmt: skip
 
@@ -111,6 +112,8 @@ class IdleBook(Generic[C]):
         self.habits = Habits()
         self._unproven: _Stack[C] = {}
         self._proven: _Stack[C] = {}
+        self._fresh: _Stack[C] = {}  # opened ahead of need, for _fresh_key
+        self._fresh_key: Hashable = None
         self._keyed: dict[Hashable, tuple[_Stack[C], _Stack[C]]] = {}  # key -> (unproven, proven); never empty ones
         self._keys: dict[C, Hashable] = {}  # for those in _keyed
         self.count = 0
@@ -123,14 +126,16 @@ class IdleBook(Generic[C]):
 
     def take(self, now: float, first: bool, key: Hashable = None) -> C | None:
         """An idle connection for a request, or None: open a new one. first: it is the first request of its client connection."""
-        if not self.count or (first and not self._first_takes):
+        if not self.count:
             return None
+        if first and not self._first_takes:
+            return self._take_fresh(now, key) if self._fresh else None
         if key is None:
             unproven, proven = self._unproven, self._proven
         elif key in self._keyed:
             unproven, proven = self._keyed[key]
         else:
-            return None
+            return self._take_fresh(now, key) if self._fresh else None
         if not first:
             stacks: tuple[_Stack[C], ...] = (unproven, proven)
         else:
@@ -149,6 +154,19 @@ class IdleBook(Generic[C]):
                         self._peak_lent = self.lent
                     return connection
                 self.doomed.append(connection)
+        return self._take_fresh(now, key) if self._fresh else None
+
+    def _take_fresh(self, now: float, key: Hashable) -> C | None:
+        """One that was opened ahead of need: as good as a new one, so whoever must not share may have it."""
+        while self._fresh and key == self._fresh_key:
+            connection, (_, _, expires) = self._fresh.popitem()
+            self.count -= 1
+            if self.descriptors is not None:
+                self.descriptors.idle -= 1
+            if expires > now:
+                self.opened()
+                return connection
+            self.doomed.append(connection)
         return None
 
     def opened(self) -> None:
@@ -208,12 +226,23 @@ class IdleBook(Generic[C]):
             self._purge_at = now + self.pool_purge_delay_s
         return _POOL
 
-    def put_warm(self, connection: C, now: float) -> None:
-        """A connection that was opened ahead of need (`pool-warm`) is ready; it counted as lent while it was being opened."""
+    def put_warm(self, connection: C, now: float, key: Hashable = None) -> None:
+        """A connection that was opened ahead of need (`pool-warm`) is ready; it counted as lent while it was being opened.
+
+        key: the same for all; when it changes, those for the old one are doomed.
+        """
         self.lent -= 1
+        if key != self._fresh_key:
+            self.doomed += self._fresh
+            for one in list(self._fresh):
+                self._drop(one)
+            self._fresh_key = key
         if self.descriptors is not None:
             self.descriptors.idle += 1
-        self._push(connection, now, 0, None, now + self.habits.idle_limit_s)
+        self._fresh[connection] = (0, now, now + self.habits.idle_limit_s)
+        self.count += 1
+        if self._purge_at == inf:
+            self._purge_at = now + self.pool_purge_delay_s
 
     def to_open(self) -> int:
         """How many connections are missing to `pool-warm`."""
@@ -292,7 +321,7 @@ class IdleBook(Generic[C]):
         return [(self._unproven, self._proven), *self._keyed.values()]
 
     def _stacks(self) -> list[_Stack[C]]:
-        return [stack for pair in self._pairs() for stack in pair]
+        return [self._fresh, *(stack for pair in self._pairs() for stack in pair)]
 
     def _drop_oldest(self, number: int) -> list[C]:
         if number <= 0:
@@ -308,7 +337,7 @@ class IdleBook(Generic[C]):
         """Take a connection out of the middle. Since when it was idle; None if it is not in the book."""
         is_keyed = connection in self._keys
         pair = self._keyed[self._keys[connection]] if is_keyed else (self._unproven, self._proven)
-        entry = pair[0].pop(connection, None) or pair[1].pop(connection, None)
+        entry = pair[0].pop(connection, None) or pair[1].pop(connection, None) or self._fresh.pop(connection, None)
         if entry is None:
             return None
         self.count -= 1

@@ -262,3 +262,29 @@ def test_random_life(seed: int) -> None:
                 del idle[connection]
         book.check_invariants()
         assert (book.count, book.lent, share.idle) == (len(idle), len(lent), len(idle))
+
+
+@pytest.mark.parametrize("reuse", list(Reuse))
+def test_warm_connections_carry_anybodys_first_request(reuse: Reuse) -> None:
+    book: IdleBook[str] = IdleBook(reuse, warm=2)
+    for name in ("a", "b"):
+        book.opened()
+        book.put_warm(name, 0.0, b"name")
+        book.check_invariants()
+    assert book.take(1.0, True) is None, "opened for another name"
+    assert book.take(1.0, True, b"name") == "b"
+    assert book.take(1.0, False, b"name") == "a"
+    assert (book.count, book.lent) == (0, 2)
+    book.check_invariants()
+
+
+def test_warm_connections_for_another_name_are_given_up() -> None:
+    book: IdleBook[str] = IdleBook(warm=2)
+    book.opened()
+    book.put_warm("a", 0.0, b"old")
+    book.opened()
+    book.put_warm("b", 0.0, b"new")
+    book.check_invariants()
+    assert book.doomed == ["a"]
+    assert book.take(1.0, True, b"old") is None
+    assert book.take(1.0, True, b"new") == "b"
