@@ -124,6 +124,7 @@ def _weigh(request: Request, place: Place, text: str) -> Answer:
     if not text:
         return Answer("Require <weight> or <weight%>.\n", ERROR)
     fault = request.plane.changes.set_weight(place, text, request.plane.now)
+    request.plane.notify(request.plane.changes.told())
     return Answer(f"{fault}\n", ERROR) if fault else Answer()
 
 

@@ -196,6 +196,7 @@ class _Name:
             plane.notify(plane.changes.renamed(place, entry.name, entry.port))
             if "ignore-weight" not in plane.changes.server(place).options.get("resolve-opts", ()):
                 plane.changes.set_weight(place, str(weight_of(entry)), plane.now)
+                plane.notify(plane.changes.told())
             by_name.setdefault(entry.name, []).append(place)
         async with trio.open_nursery() as nursery:
             for name, places in by_name.items():

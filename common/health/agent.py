@@ -28,26 +28,29 @@ class AgentReport:
 
 
 def read_report(line: str) -> AgentReport:
-    """Words in any order; unknown ones change nothing. Text after "down", with or without "#", is its description."""
-    administrative, weight = "", ""
+    """Words in any order; unknown ones change nothing. What follows "down" is its description: the rest after "#", else one word."""
+    administrative, weight, down, description = "", "", "", ""
     maxconn: int | None = None
     outcome = NEUTRAL
     for found in _WORD.finditer(line):
-        word, description = found[0], ""
-        name, sharp, _ = word.partition("#")
-        if name.lower() in _DOWN:
-            after = line[found.start() + len(name) :].lstrip(" \t,") if not sharp else line[found.start() + len(name) :]
-            description = printable(after.removeprefix("#").encode())
-            shown = f"via agent : {name.lower()}" + (f" ({description})" if description else "")
-            outcome = Outcome("L7STS", 0, shown)
-            break
-        word = word.lower()
-        if word in _ADMINISTRATIVE:
-            administrative = word
+        name, sharp, _ = found[0].partition("#")
+        word = name.lower()
+        if word in _DOWN:
+            down = name
         elif word == "up":
-            outcome = Outcome("L7OK", 0, "via agent : up")
+            down, outcome = "", Outcome("L7OK", 0, f"via agent : {name}")
+        elif word in _ADMINISTRATIVE:
+            administrative = word
         elif re.fullmatch(r"[0-9]{1,9}%", word):
             weight = word
         elif re.fullmatch(r"maxconn:[0-9]{1,9}", word):
             maxconn = int(word.partition(":")[2])
+        elif word and not sharp:
+            description = description or (name if down else "")
+        if sharp:
+            description = line[found.start() + len(name) + 1 :]
+            break
+    if down:
+        told = printable(description.encode())
+        outcome = Outcome("L7STS", 0, f"via agent : {down}" + (f" ({told})" if told else ""))
     return AgentReport(administrative, weight, maxconn, outcome)

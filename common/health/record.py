@@ -149,6 +149,7 @@ def record_agent(changes: ServerChanges, proxy: Proxy, place: Place, outcome: Ou
         notices += _administer(changes, place, report.administrative, now)
         if report.weight:
             changes.set_weight(place, report.weight, now)
+            notices += changes.told()
         if report.maxconn is not None:
             block[S_MAXCONN] = report.maxconn
     if outcome.result is Result.NEUTRAL:

@@ -80,7 +80,7 @@ class ServerChanges:
         self._followers: dict[str, list[Place]] = {}
         places = {id(server): place for place, server in self._everyone()}
         for _proxy, server, name in tracked_servers(config):
-            self._followers.setdefault(name, []).append(places[id(server)])
+            self._followers.setdefault(name, []).insert(0, places[id(server)])  # they are told in this order
 
     # --- finding --------------------------------------------------------------------------------------------------------
 
@@ -215,9 +215,13 @@ class ServerChanges:
             return "Backend is using a static LB algorithm and only accepts weights '0%' and '100%'."
         block[S_USER_WEIGHT] = weight
         self._weigh(place, now)
-        self._summarise(place, now)
-        self._done()
+        self._notices.backend_down(place, self._summarise(place, now))
+        changed(self._counters)
         return ""
+
+    def told(self) -> list[Notice]:
+        """What is to be logged after `set_weight`, which has other things to answer."""
+        return self._notices.take()
 
     def ramp(self, now: float) -> None:
         """Raise what slowly starting servers get. Called about once a second."""
@@ -261,10 +265,10 @@ class ServerChanges:
             return
         block[S_ADMIN] = before & ~bit
         if block[S_ADMIN] & MAINT:
-            forced = block[S_ADMIN] & FORCED_MAINT
-            self._notices.say(
-                place, _NOTICE, "remains in forced maintenance." if forced else "is leaving forced maintenance but remains in maintenance."
-            )
+            forced, inherited = block[S_ADMIN] & FORCED_MAINT, block[S_ADMIN] & INHERITED_MAINT
+            via = f" via {self._tracked_name(place)}" if inherited else ""
+            left = f"is leaving forced maintenance but remains in maintenance{via}."
+            self._notices.say(place, _NOTICE, "remains in forced maintenance." if forced else left)
             return
         self._start(place, now)
         word = "DOWN" if block[S_OPERATIONAL] == OP_STOPPED else "UP"
@@ -320,9 +324,7 @@ class ServerChanges:
         elif after & FORCED_DRAIN:
             self._notices.say(place, _NOTICE, "remains in forced drain mode.")
         elif after & INHERITED_DRAIN:
-            tracked = self.server(place).options["track"][0]
-            name = tracked if "/" in tracked else f"{self._config.proxies[place.proxy].name}/{tracked}"
-            self._notices.say(place, _NOTICE, f"is leaving forced drain but remains in drain mode via {name}.")
+            self._notices.say(place, _NOTICE, f"is leaving forced drain but remains in drain mode via {self._tracked_name(place)}.")
         else:
             word = "DOWN" if block[S_OPERATIONAL] == OP_STOPPED else "UP"
             self._notices.say(place, _NOTICE, f"is {word} (leaving forced drain).")
@@ -335,7 +337,8 @@ class ServerChanges:
         current = OP_RUNNING if block[S_OPERATIONAL] == OP_STARTING else block[S_OPERATIONAL]
         if block[S_ADMIN] & MAINT or current == wanted:
             return
-        level = _NOTICE if current == OP_STOPPING else _ALERT  # whoever told it to stop knows
+        # Whoever told it to stop, or to drain, knows.
+        level = _NOTICE if current == OP_STOPPING or block[S_ADMIN] & DRAIN else _ALERT
         self._set_operational(place, wanted, now)
         if wanted == OP_STOPPED:
             block[S_CHKDOWN] += 1
@@ -345,6 +348,8 @@ class ServerChanges:
         else:
             self._notices.say(place, _NOTICE, f"is {'UP' if wanted == OP_RUNNING else 'stopping'}{why}. {self._notices.online(place)}")
         self._notices.backend_down(place, went_down)
+        if block[S_ADMIN] & FORCED_DRAIN:
+            self._notices.say(place, _NOTICE, "remains in forced drain mode.")
         for follower in self._followers_of(place):
             self._operate(follower, wanted, f" via {self._notices.name(place)}", now)
 
@@ -390,10 +395,12 @@ class ServerChanges:
         return self._followers.get(self._notices.name(place), [])
 
     def _followed(self, place: Place) -> Place | None:
-        words = self.server(place).options.get("track")
-        if not words:
-            return None
-        return self.find(words[0] if "/" in words[0] else f"{self._config.proxies[place.proxy].name}/{words[0]}")
+        return self.find(self._tracked_name(place)) if self.is_tracking(place) else None
+
+    def _tracked_name(self, place: Place) -> str:
+        """The "backend/server" that this server follows."""
+        tracked = self.server(place).options["track"][0]
+        return tracked if "/" in tracked else f"{self._config.proxies[place.proxy].name}/{tracked}"
 
     def _everyone(self) -> Iterator[tuple[Place, Server]]:
         for position, proxy in enumerate(self._config.proxies):

@@ -21,7 +21,7 @@ UP = Outcome("L7OK", 0, "via agent : up")
         ("what is this", AgentReport()),
         ("75%", AgentReport(weight="75%")),
         ("up ready 75% maxconn:20", AgentReport("ready", "75%", 20, UP)),
-        ("drain,50%\tUP", AgentReport("drain", "50%", None, UP)),
+        ("drain,50%\tUP", AgentReport("drain", "50%", None, Outcome("L7OK", 0, "via agent : UP"))),
         ("maint", AgentReport("maint")),
         ("stopped", AgentReport(outcome=Outcome("L7STS", 0, "via agent : stopped"))),
         ("down #because it is", AgentReport(outcome=Outcome("L7STS", 0, "via agent : down (because it is)"))),
