@@ -121,6 +121,7 @@ class ExchangeFacts:
     response_captures: Sequence[bytes | None] = ()
     bytes_in = 0
     bytes_out = 0
+    counted: tuple[int, int] | None = (0, 0)  # of them, while they flow (`option contstats`); None when all is counted
     server_queue_position = 0
     backend_queue_position = 0
     server_status: int | None = None

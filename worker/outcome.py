@@ -136,6 +136,9 @@ def account_end(exchange: Exchange) -> None:
     """Count and log what has ended. Bytes and responses of a backend are counted at the server when there is one; readers sum."""
     frontend, backend, server, status = exchange.frontend, exchange.routed, exchange.leased, exchange.status
     bytes_in, bytes_out = exchange.bytes_in, exchange.bytes_out
+    if frontend.counts_flowing and exchange.counted is not None:
+        bytes_in, bytes_out = max(0, bytes_in - exchange.counted[0]), max(0, bytes_out - exchange.counted[1])
+        exchange.counted = None
     tally = frontend.tally
     words = tally.words
     words[REQ_TOT] += 1

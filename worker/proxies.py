@@ -52,6 +52,7 @@ class Frontend:
         "closes_client",
         "closes_server",
         "connections",
+        "counts_flowing",
         "default_backend",
         "dont_log_null",
         "errors",
@@ -95,6 +96,7 @@ class Frontend:
         self.handshake_s = first_set(timeouts.client_hs, timeouts.http_request, timeouts.client)
         self.client_fin_s = timeouts.client_fin
         self.proxy_status = (*proxy.option_args.get("proxy-status", ()), "usher")[0] if "proxy-status" in proxy.option_args else ""
+        self.counts_flowing = "contstats" in proxy.options
         self.dont_log_null = "dontlognull" in proxy.options
         self.ignores_probes = "http-ignore-probes" in proxy.options
         self.spelling = spelling_for("client", proxy, world.config.globals)

@@ -23,7 +23,7 @@ from common.acl.logformat import (
     error_line,
 )
 from common.net.logs import Logger
-from common.observe.log_line import LEVELS
+from common.observe.log_line import LEVELS, NO_STRUCTURED_DATA
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
@@ -47,6 +47,7 @@ class SessionLog:
         "_lines",
         "_logger",
         "_proxy",
+        "_structured",
         "_unread_format",
         "asks_server_side",
         "at_connect",
@@ -75,6 +76,8 @@ class SessionLog:
         self._error_format: Build = error_line if error_text is None else compile_log_format(error_text, environment).build
         self._unread_format = self._format if error_text is None else self._error_format  # of what was no request
         self.at_connect = self.wanted and text is None
+        structured = proxy.log_format_sd
+        self._structured: Build | None = None if structured is None else compile_log_format(structured, environment).build
 
     def exchange(self, exchange: Exchange) -> None:
         """The line of an exchange (or of a mode-tcp connection) that has ended."""
@@ -95,7 +98,10 @@ class SessionLog:
                 return  # `http-request set-log-level silent`
             level = exchange.log_level
         build = self._unread_format if unread else self._format
-        self._logger.log(level, build(exchange))
+        if self._structured is None:
+            self._logger.log(level, build(exchange))
+        else:
+            self._logger.log(level, build(exchange), self._structured(exchange) or NO_STRUCTURED_DATA)
 
     def now(self, exchange: ExchangeFacts) -> None:
         """`do-log`: a line about an exchange that goes on."""

@@ -40,6 +40,7 @@ from common.wire.proxy_header import ProxyHeader
 from worker.calls import Calls
 from worker.certificate import CertificateStore
 from worker.certs import BindTls
+from worker.continuous import Continuous
 from worker.cut import Cut
 from worker.drain import Drain
 from worker.orders import Orders
@@ -121,6 +122,7 @@ class World:
         self.trust_changes: dict[str, TrustChange] = {}
         self._build()
         self.orders = Orders(self.pump)
+        self.continuous = Continuous(self, self._process)
         self.maps.tell = self.orders.tell
         shows_page = any(front.rules.page for front in self.frontends.values()) or any(back.rules.page for back in self.backends.values())
         self.history = History() if shows_page else None
@@ -288,6 +290,7 @@ class World:
                     server.purge(now)
                 if server.warm:
                     keep_warm(server)
+        self.continuous.second(self)
         if self.history is not None:
             self.history.sample(self.counters, now)
 

@@ -26,8 +26,7 @@ _GLOBAL = """
 """
 
 _PROXIES = """
-    force-be-switch/guid/log-format-sd/log-steps
-    option contstats
+    force-be-switch/guid/log-steps
 """
 
 _BIND = "guid-prefix"

@@ -11,6 +11,7 @@ Source: Prometheus text exposition format 0.0.4; HAProxy's exporter: scopes and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 SCOPES: Final = frozenset(("global", "frontend", "listener", "backend", "server", "sticktable"))
 CHECK_STATES: Final = tuple(status.name for status in CHECK_STATUSES if status.name not in ("UNK", "INI"))
 
+_VALUE = rb'"(?:[^"\\\n]|\\.)*"'
+_CODE_FIRST = re.compile(rb'\{(code="\w+"),((?:\w+=' + _VALUE + rb",?)+)\}")
+_LISTENER_FIRST = re.compile(rb"\{(listener=" + _VALUE + rb"),(proxy=" + _VALUE + rb")")
+_WHOLE = re.compile(rb"\.0$", re.MULTILINE)
 _LABELS: Final = {"F": ("proxy",), "L": ("proxy", "listener"), "B": ("proxy",), "S": ("proxy", "server")}
 _SIDES: Final = (
     ("frontend", "F", metrics.FRONTEND),
@@ -72,7 +77,12 @@ def exposition(families: Iterable[Family]) -> Iterator[bytes]:
     from prometheus_client.exposition import generate_latest
 
     for family in families:
-        yield generate_latest(_Only(family))
+        yield _as_haproxy(generate_latest(_Only(family)))
+
+
+def _as_haproxy(text: bytes) -> bytes:
+    """The same with labels in HAProxy's order and whole numbers without a fraction: some look at lines, not at what they mean."""
+    return _WHOLE.sub(b"", _CODE_FIRST.sub(rb"{\2,\1}", _LISTENER_FIRST.sub(rb"{\2,\1", text)))
 
 
 def families(

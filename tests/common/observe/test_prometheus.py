@@ -181,3 +181,15 @@ def test_every_metric_of_haproxy_is_there_with_the_same_type_and_labels(haproxy:
     assert {name for name in theirs if name not in ours} <= NOT_OURS
     different = {name: (ours[name], shape) for name, shape in theirs.items() if name in ours and ours[name] != shape}
     assert different == {}
+
+
+def test_labels_stand_in_haproxys_order_and_whole_numbers_are_whole() -> None:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    codes = CounterMetricFamily("x", "x", labels=("proxy", "code"))
+    codes.add_metric(('a",b\\', "2xx"), 3.0)
+    listeners = GaugeMetricFamily("y", "y", labels=("proxy", "listener"))
+    listeners.add_metric(("p", 'l"'), 0.5)
+    text = b"".join(prometheus.exposition([codes, listeners])).decode()
+    assert 'x_total{proxy="a\\",b\\\\",code="2xx"} 3\n' in text
+    assert 'y{proxy="p",listener="l\\""} 0.5\n' in text
