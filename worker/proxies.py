@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from common import model
-from common.balance.balancer import NOBODY, Candidate
+from common.balance.balancer import NOBODY, Candidate, Full
 from common.balance.make import make
 from common.balance.redispatch import redispatch_interval
 from common.net.pump import DeadlinePassed, Strand
@@ -169,6 +169,7 @@ class Backend:
 
     __slots__ = (
         "_adders",
+        "_affinity",
         "_full",
         "_looks_again",
         "aborts_on_close",
@@ -263,20 +264,38 @@ class Backend:
         self.balancer = make(
             proxy.balance,
             proxy.hash_type,
-            [Candidate(server.model.id, server.model.weight, not server.model.disabled, server.model.backup) for server in self.servers],
+            [
+                Candidate(
+                    server.model.id, server.model.weight, not server.model.disabled, server.model.backup, server.hashed_address()
+                )
+                for server in self.servers
+            ],
             chance=random.random,
             hash_balance_factor=proxy.hash_balance_factor,
             all_backups="allbackups" in proxy.options,
             hash_preserve_affinity=_word(proxy, "hash-preserve-affinity", "always"),
+            hash_key="addr" if any("hash-key" in server.options for server in proxy.servers) else "id",
         )
         capacities = [Capacity(server.maxconn, server.minconn, server.maxqueue) for server in proxy.servers]
-        # Where no server has a maxconn nobody waits, and a place is a number: the hot path counts it by itself.
-        self.unlimited = not any(server.maxconn or server.minconn for server in proxy.servers)
+        has_limits = any(server.maxconn or server.minconn for server in proxy.servers)
+        # Where no server has a maxconn nobody waits, and a place is a number: the hot path counts it by itself, unless the algorithm
+        # asks for loads, which are those of all workers.
+        self.unlimited = not has_limits and (world.launch.workers < 2 or not self.balancer.asks_load)
         self.in_use = [0] * len(capacities)
         self.places = make_places(self)
         self.queue: BackendQueue[Strand] = BackendQueue(capacities, self.places, proxy.fullconn or 0, self._load)
         self._looks_again = False
-        self._full = None if self.unlimited or self.balancer.sticky else self.queue.is_full
+        self._affinity = _word(proxy, "hash-preserve-affinity", "always")
+        self._full = self._fullness() if has_limits else None
+
+    def _fullness(self) -> Full | None:
+        """What makes a server one that balancing passes over; None: nothing does."""
+        queue = self.queue
+        if not self.balancer.sticky or self._affinity == "maxconn":
+            return queue.is_full
+        if self._affinity == "maxqueue":
+            return lambda position: queue.is_full(position) and queue.is_queue_full(position)
+        return None
 
     def add_server(self, server: model.Server) -> None:
         """One more, behind the others; it gets requests when the master says so. Raises ConfigError."""
@@ -295,7 +314,7 @@ class Backend:
         self.queue.add(Capacity(server.maxconn, server.minconn, server.maxqueue))
         if server.maxconn or server.minconn:
             self.unlimited = False
-            self._full = None if self.balancer.sticky else self.queue.is_full
+            self._full = self._fullness()
         self.balancer.add(Candidate(server.id, server.weight, False, server.backup))
         self.only_server = None
         self.redirects = self.redirects or bool(server.redir)
@@ -369,10 +388,11 @@ class Backend:
 
     def resize(self, position: int, capacity: Capacity) -> list[Ticket[Strand]]:
         """The operator changed a server's limits. Returns who is admitted now."""
-        if self.unlimited and (capacity.maxconn or capacity.minconn):
-            self.unlimited = False
-            self.places = self.queue.places = make_places(self)
-            self._full = None if self.balancer.sticky else self.queue.is_full
+        if capacity.maxconn or capacity.minconn:
+            if self.unlimited:
+                self.unlimited = False
+                self.places = self.queue.places = make_places(self)
+            self._full = self._fullness()
         return self.queue.resize(position, capacity)
 
     def look_again(self) -> None:

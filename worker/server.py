@@ -152,6 +152,17 @@ class Server:
                 connection.close()
             if self.backend.stickiness is not None:
                 self.backend.stickiness.servers_changed()
+            if "hash-key" in self.model.options:
+                self.backend.balancer.update(self.position, address=self.hashed_address())
+
+    def hashed_address(self) -> bytes:
+        """`hash-key addr|addr-port`: what stands for it on the ring of consistent hashing; b"": its id does."""
+        (kind,) = self.model.options.get("hash-key") or ("id",)
+        place = self.packed_place() if kind != "id" else None
+        if place is None:
+            return b""
+        address, port = place
+        return address + port.to_bytes(2, "big") if kind == "addr-port" else address
 
     def packed_place(self) -> tuple[bytes, int] | None:
         """Its address as bytes, and its port; None while it has none."""

@@ -53,6 +53,9 @@ class Balancer:
     """True if the same key gives the same server: then a full server is waited for in its own queue, and
     `option prefer-last-server` has no effect."""
 
+    asks_load = False
+    """Whether `choose` asks for loads: then they must be those of all workers."""
+
     static = False
     """True if a weight that changes while the server is up has no effect, but for 0 (manual: "this algorithm is static")."""
 
@@ -85,10 +88,15 @@ class Balancer:
             yield index
             tried.add(index)
 
-    def update(self, index: int, *, weight: float | None = None, usable: bool | None = None) -> None:
-        """A health check, the operator or slow start changed a server."""
+    def update(self, index: int, *, weight: float | None = None, usable: bool | None = None, address: bytes | None = None) -> None:
+        """A health check, the operator, slow start or a name server changed a server."""
         before = self._candidates[index]
-        after = replace(before, weight=before.weight if weight is None else weight, usable=before.usable if usable is None else usable)
+        after = replace(
+            before,
+            weight=before.weight if weight is None else weight,
+            usable=before.usable if usable is None else usable,
+            address=before.address if address is None else address,
+        )
         if after == before:
             return
         self._candidates[index] = after

@@ -24,6 +24,8 @@ from common.balance.balancer import NOBODY, Balancer, Full, Load, allowed
 class Budget(Balancer):
     """Turns among those below the level."""
 
+    asks_load = True
+
     __slots__ = ("_level", "_next")
 
     _level: int

@@ -37,7 +37,7 @@ def xorshift(seed: int = 0x9E3779B97F4A7C15) -> Callable[[], float]:
 class RandomDraws(Balancer):
     """Weighted; dynamic."""
 
-    __slots__ = ("_chance", "_draws", "_factor_percent", "_sums")
+    __slots__ = ("_chance", "_draws", "_factor_percent", "_sums", "asks_load")
 
     _sums: list[float]
 
@@ -52,6 +52,7 @@ class RandomDraws(Balancer):
     ) -> None:
         self._chance = chance or xorshift()
         self._draws = draws
+        self.asks_load = draws > 1 or factor_percent > 0
         self._factor_percent = factor_percent
         super().__init__(candidates, all_backups=all_backups)
 

@@ -85,9 +85,9 @@ class MapHash(StaticMap):
         position = self._walk(start, exclude, None)
         return None if position is None else table[position]
 
-    def update(self, index: int, *, weight: float | None = None, usable: bool | None = None) -> None:
+    def update(self, index: int, *, weight: float | None = None, usable: bool | None = None, address: bytes | None = None) -> None:
         self._turns.update(index, weight=weight, usable=usable)
-        super().update(index, weight=weight, usable=usable)
+        super().update(index, weight=weight, usable=usable, address=address)
 
     def add(self, candidate: Candidate) -> int:
         self._turns.add(candidate)
@@ -97,7 +97,7 @@ class MapHash(StaticMap):
 class RingHash(Balancer):
     """`hash-type consistent`, with `hash-balance-factor`."""
 
-    __slots__ = ("_by_address", "_factor_percent", "_hash", "_heed_full", "_points", "_ring", "_turns")
+    __slots__ = ("_by_address", "_factor_percent", "_hash", "_heed_full", "_points", "_ring", "_turns", "asks_load")
 
     sticky = True
 
@@ -115,9 +115,10 @@ class RingHash(Balancer):
         self._hash = hash_key
         self._heed_full = heed_full
         self._factor_percent = factor_percent
+        self.asks_load = factor_percent > 0
         self._by_address = by_address
         self._ring: Ring | None = None
-        self._points: dict[int, tuple[float, list[int]]] = {}  # index -> weight, where it stands
+        self._points: dict[int, tuple[tuple[float, bytes], list[int]]] = {}  # index -> weight and address, where it stands
         self._turns = RoundRobin(listed, all_backups=all_backups)
         super().__init__(listed, all_backups=all_backups)
 
@@ -132,9 +133,9 @@ class RingHash(Balancer):
             return ring.owner(position)
         return self._first_fit(ring, position, load, exclude, full if self._heed_full else None)
 
-    def update(self, index: int, *, weight: float | None = None, usable: bool | None = None) -> None:
+    def update(self, index: int, *, weight: float | None = None, usable: bool | None = None, address: bytes | None = None) -> None:
         self._turns.update(index, weight=weight, usable=usable)
-        super().update(index, weight=weight, usable=usable)
+        super().update(index, weight=weight, usable=usable, address=address)
 
     def add(self, candidate: Candidate) -> int:
         self._turns.add(candidate)
@@ -156,10 +157,11 @@ class RingHash(Balancer):
     def _made_ring(self) -> Ring:
         for index in self._elected:
             candidate = self._candidates[index]
-            if self._points.get(index, (None,))[0] != candidate.weight:
+            made_of = candidate.weight, candidate.address
+            if self._points.get(index, (None,))[0] != made_of:
                 by_address = self._by_address and candidate.address
                 self._points[index] = (
-                    candidate.weight,
+                    made_of,
                     (
                         points_of_address(candidate.address, candidate.weight)
                         if by_address

@@ -20,6 +20,8 @@ from common.balance.balancer import NOBODY, Balancer, Full, Load, allowed
 class LeastConnections(Balancer):
     """Weighted least connections; ties go round."""
 
+    asks_load = True
+
     __slots__ = ("_even", "_turn", "_twice", "_weights", "_weights_twice")
 
     _turn: int

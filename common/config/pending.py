@@ -32,7 +32,7 @@ _PROXIES = """
 _BIND = "guid-prefix"
 
 _SERVER = """
-    guid hash-key
+    guid
 """
 
 # Kind of line -> its pending keywords.

@@ -112,7 +112,10 @@ def _server_ids(state: State, proxy: Proxy) -> None:
                 f"'server {proxy.name}/{server.name}' : 'id' : custom id {server.id} already used at {other.place.file}:{other.place.line} "
                 f"('server {other.name}').",
             )
-    numbers = (number for number in count(1) if number not in used)
+    number = 0
     for server in proxy.servers:
+        number += 1  # each server counts, those with an id of their own too: consistent hashing must agree with HAProxy's
         if not server.id:
-            server.id = next(numbers)
+            while number in used:
+                number += 1
+            server.id = number

@@ -103,9 +103,9 @@ def shown(flow: Flow, line: str) -> list[str]:
     return [line for line in text.split("\n") if line]
 
 
-def ask(flow_or_peer: Flow | Peer, section: str, path: str = "/", *fields: str) -> dict[str, str]:
+def ask(flow_or_peer: Flow | Peer, section: str, path: str = "/", *fields: str, host: str = "a") -> dict[str, str]:
     peer = flow_or_peer.connect(section) if isinstance(flow_or_peer, Flow) else flow_or_peer
-    peer.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: a", *fields, "", ""]).encode())
+    peer.send("\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *fields, "", ""]).encode())
     head = peer.receive_until(b"\r\n\r\n").decode()
     found = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.rstrip().split("\r\n")[1:])}
     peer.receive_exactly(int(found.get("content-length", "0")))
