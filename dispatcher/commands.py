@@ -40,3 +40,14 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+@COMMANDS.answers("show generations")
+def holders(asked: Asked[World]) -> str:
+    """Why this process is still there though another generation serves."""
+    world = asked.world
+    waiting = sum(len(farm.waiting) + len(farm.held) for farm in world.farms)
+    relayed = sum(len(relay.sessions) for relay in world.relays)
+    lines = [f"{waiting} that no worker has read from yet: until they say something, or timeout http-request"] if waiting else []
+    lines += [f"{relayed} relayed: until one side ends them"] if relayed else []
+    return "".join(f"{line}\n" for line in lines)

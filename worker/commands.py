@@ -15,3 +15,9 @@ COMMANDS: Final[Commands[World]] = Commands()
 def lists(asked: Asked[World]) -> str:
     """Maps and ACLs."""
     return list_commands.answer(asked.world.maps, asked.words, asked.payload)
+
+
+@COMMANDS.answers("show generations")
+def holders(asked: Asked[World]) -> str:
+    """Why this process is still there though another generation serves: its sessions by what they are in the middle of."""
+    return asked.world.drain.holders()

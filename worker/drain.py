@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -102,6 +103,14 @@ class Drain:
         """A session that begins while we end."""
         session.stop_after = self.spread_s is None
 
+    def holders(self) -> str:
+        """What its sessions wait for, and until when at the latest; one line for each kind."""
+        kinds = Counter(_why(session) for session in self._world.sessions)
+        lines = [f"{number} {why}" for why, number in kinds.most_common()]
+        if self._world.channels and not self._world.sessions:
+            lines.append("0 sessions: a dispatcher still holds its channel, as clients may come over it")
+        return "".join(f"{line}\n" for line in lines)
+
     # --- in time -----------------------------------------------------------------------------------------------------
 
     async def _spread(self, span_s: float) -> None:
@@ -136,6 +145,19 @@ def spread_of(settings: Global) -> float | None:
     if not lines:
         return None
     return inf if lines[-1][0] == "infinite" else parse_time(lines[-1][0])
+
+
+def _why(session: Session) -> str:
+    if session.phase == "tunnel":
+        backend = session.exchange.routed if session.exchange is not None else None
+        where = f" to {backend.name}" if backend is not None else ""
+        return f"in a tunnel of {session.proxy.name}{where}: until one side ends it, or timeout tunnel"
+    if session.phase == "exchange":
+        return f"in an exchange of {session.proxy.name}: until its answer has gone"
+    if session.phase == "request" and session.requests:
+        end = "closed in its time" if session.world.drain.closes_idle(session) else "the next request is answered, then it closes"
+        return f"idle between two requests of {session.proxy.name}: {end}, or timeout http-keep-alive"
+    return f"just connected to {session.proxy.name} ({session.phase}): its first request is answered, or timeout http-request"
 
 
 async def _until(pump: Pump, moment: float) -> None:

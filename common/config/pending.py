@@ -19,7 +19,7 @@ _GLOBAL = """
     h1-do-not-close-on-insecure-transfer-encoding pp2-never-send-local
     stats-file
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
-    tune.http.logurilen tune.killer-window tune.max-checks-per-thread tune.max-rules-at-once
+    tune.http.logurilen tune.killer-window tune.max-rules-at-once
     tune.pattern.cache-size
     tune.vars.global-max-size
     tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size

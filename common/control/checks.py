@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
@@ -30,8 +31,9 @@ from common.health.compile import compile_script
 from common.health.outcome import Outcome
 from common.health.protocols import agent_script
 from common.health.record import health_of, record_agent, record_check, record_observed
+from common.health.request import name_in
 from common.health.score import Intervals
-from common.health.steps import Connect, Script
+from common.health.steps import Connect, Script, host_of
 from common.health.talk import CheckFacts, Talk
 from common.model import Address, AddressKind, Proxy, Server
 from common.net.sockaddr import resolve
@@ -60,7 +62,7 @@ PORT_MAX: Final = 65535
 class Checks:
     """One per master. `serving` is called with every generation that begins to serve; `run` is one of the master's tasks."""
 
-    __slots__ = ("_chance", "_changed", "_console", "_plane", "_running")
+    __slots__ = ("_chance", "_changed", "_console", "_limit", "_plane", "_running")
 
     def __init__(self, plane: Plane, console: Console, chance: Callable[[], float] = random.random) -> None:
         self._plane = plane
@@ -68,6 +70,7 @@ class Checks:
         self._chance = chance
         self._changed = trio.Event()
         self._running: dict[Place, _Check] = {}
+        self._limit: trio.CapacityLimiter | None = None  # of checks under way
         plane.servers_changed.append(self.serving)
 
     def serving(self) -> None:
@@ -104,6 +107,8 @@ class Checks:
         most_s = parse_time(settings["max-spread-checks"][-1][0]) if "max-spread-checks" in settings else shortest_s
         spread = int(settings["spread-checks"][-1][0]) / 100 if "spread-checks" in settings else 0.0
         window_s = min(shortest_s, most_s)
+        most = int(self._plane.config.globals.tune.get("tune.max-checks-per-thread", ("0",))[0])
+        self._limit = trio.CapacityLimiter(most) if most else None  # one thread does them all
         self._running = {check.place: check for check in checks if check.word == S_CHECK_STATE}
         for number, check in enumerate(checks):
             nursery.start_soon(self._repeat, check, window_s * number / len(checks), spread)
@@ -137,7 +142,8 @@ class Checks:
             started_s = trio.current_time()
             try:
                 if check.is_on():
-                    await check.once()
+                    async with self._limit or nullcontext():
+                        await check.once()
             except Exception as error:
                 self._console.alert(f"check of server {check.title} cannot be made: {error!r}")
             pause_s = check.pause_s() * (1 + spread * (2 * self._chance() - 1))
@@ -250,6 +256,11 @@ class _Check:
         elsewhere = "port" in options or "addr" in options
         own_header = step.server_defaults and ("check-send-proxy" in options or (server.send_proxy and not elsewhere))
         name = step.sni or (options.get("check-sni", ("",))[0] if step.server_defaults else "")
+        if not name and "no-check-sni-auto" not in options:
+            name = name_in(host_of(self._script, facts))
+        tls = server.tls_check
+        if tls is not None and tls.verifyhost:
+            name = tls.verifyhost  # the name that is asked for is the one that is verified
         return Target(
             address,
             server.source,

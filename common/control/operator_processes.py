@@ -45,7 +45,7 @@ async def show_proc(request: Request) -> Answer:
 
 @handles("show generations")
 async def show_generations(request: Request) -> Answer:
-    """What still holds each generation: its processes and their sessions."""
+    """What still holds each generation: its processes, their sessions, and why those are still there."""
     lines = []
     for generation in request.plane.master.generations:
         serves = "serves" if generation is request.plane.generation else "ends with its last session"
@@ -55,6 +55,9 @@ async def show_generations(request: Request) -> Answer:
                 own = generation.counters.only(row)
                 sessions = sum(own.total(number)[SCUR] for number in own.layout.frontends if number >= 0)
                 lines.append(f"  {member.title} ({member.pid}): {sessions} sessions")
+                if generation is not request.plane.generation:
+                    why = await member.ask("show generations") or ""
+                    lines += [f"    {line}" for line in why.splitlines() if line]
     return Answer("\n".join(lines) + "\n")
 
 

@@ -118,7 +118,7 @@ def _http_script(proxy: Proxy, environment: CompileEnvironment) -> Script:
         if words[0] == "send":
             sent = _http_request(words[1:], first, environment)
             first, method = Request(state=request.state), sent.method
-            steps.append(Send(sent.build, sent.comment))
+            steps.append(Send(sent.build, sent.comment, sent.host))
         elif words[0] == "expect":
             steps.append(_http_expect(words[1:], method.encode(), environment))
         elif words[0] == "connect":
@@ -130,7 +130,7 @@ def _http_script(proxy: Proxy, environment: CompileEnvironment) -> Script:
     steps = _connected(steps)
     if not any(isinstance(step, Send) for step in steps):
         after = max(0, next(place for place, step in enumerate(steps) if isinstance(step, Connect)))
-        steps.insert(after + 1, Send(request.build))
+        steps.insert(after + 1, Send(request.build, host=request.host))
     last = max(place for place, step in enumerate(steps) if isinstance(step, Send))
     if not any(isinstance(step, Expect) for step in steps[last:]):
         steps.append(Expect(judges.head_judge(judges.status_in("200-399"), method.encode(), negated=False)))

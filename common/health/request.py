@@ -44,6 +44,10 @@ class Request:
         made = tuple((name.strip().lower().encode(), _constant(value.strip().encode())) for name, value in fields)
         return cls(method or "OPTIONS", _constant(target.encode("utf-8", "surrogateescape")), version or "HTTP/1.0", made, state=state)
 
+    def host(self, facts: Facts) -> bytes:
+        """What its Host field says, b"" without one."""
+        return next((text(facts) for name, text in self.fields if name == b"host"), b"")
+
     def build(self, facts: Facts) -> bytes:
         """The bytes. A length that somebody wrote is left out: the body has its own. Whoever writes Connection only gets rid of ours."""
         lines = [b"%b %b %b" % (self.method.encode(), self.target(facts) or b"/", self.version.encode())]
@@ -61,3 +65,9 @@ class Request:
 
 def _constant(data: bytes) -> Text:
     return lambda facts: data
+
+
+def name_in(host: bytes) -> str:
+    """The name in a Host field, for TLS; "" for an address, which is none there (RFC 6066 section 3)."""
+    name = host.partition(b":")[0]
+    return name.decode("ascii", "ignore") if name.strip(b"0123456789.") and not host.startswith(b"[") else ""

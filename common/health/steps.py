@@ -53,10 +53,11 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """text: makes the bytes, at the moment they are sent."""
+    """text: makes the bytes, at the moment they are sent. host: makes the name that they are for, of an HTTP request."""
 
     text: Text
     comment: str = ""
+    host: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +113,9 @@ class Script:
     steps: tuple[Step, ...]
     not_found_stops: bool = False  # http-check disable-on-404
     bytes_max: int = 16384  # tune.bufsize: more of an answer is not looked at
+
+
+def host_of(script: Script, facts: Facts) -> bytes:
+    """The name that the first request is for, b"" without one."""
+    hosts = (step.host(facts) for step in script.steps if isinstance(step, Send) and step.host is not None)
+    return next(hosts, b"")

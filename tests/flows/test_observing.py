@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.flows import certificates
 from tests.flows.harness import Flow, defaults
 from tests.flows.peers import eventually
-from tests.flows.programs import Program
-from tests.flows.serving import Serve, ServingThread, web
+from tests.flows.programs import PROGRAMS, USHER, Program
+from tests.flows.serving import Serve, ServingThread, over_tls, web
 
 # What the server does with a request, and what the log calls it.
 KINDS = {
@@ -138,3 +140,45 @@ def test_sessions_end_with_the_server_that_goes_down_and_with_the_one_that_comes
         assert " UH-- " in flow.log.expect("/spare ").text
     for peer in (held, server, spare, backup):
         peer.close()
+
+
+_NAMED = (
+    defaults(global_lines="tune.max-checks-per-thread 1" if "usher" in PROGRAMS else "")
+    + """
+backend auto
+    option httpchk
+    http-check send meth GET uri / ver HTTP/1.1 hdr Host www.a.example:443
+    server s <server:auto> check inter 100ms ssl verify none
+backend off
+    option httpchk
+    http-check send meth GET uri / ver HTTP/1.1 hdr Host www.a.example:443
+    server s <server:off> check inter 100ms ssl verify none no-check-sni-auto
+backend own
+    option httpchk
+    http-check send meth GET uri / ver HTTP/1.1 hdr Host www.a.example
+    server s <server:own> check inter 100ms ssl verify none check-sni b.example
+backend address
+    option httpchk
+    http-check send meth GET uri / ver HTTP/1.1 hdr Host 192.0.2.1
+    server s <server:address> check inter 100ms ssl verify none
+listen web
+    bind <listen:web>
+"""
+)
+NAMES = {"auto": "www.a.example", "off": None, "own": "b.example", "address": None}
+
+
+@pytest.mark.skipif("usher" not in PROGRAMS, reason="HAProxy 2.6 sends only what check-sni says")
+def test_checks_over_tls_send_the_name_that_they_ask_for(tmp_path: Path) -> None:
+    certificates.put_into(tmp_path)
+    with Flow(tmp_path, (USHER, _NAMED)) as flow:
+        heard: dict[str, str | None] = {}
+        threads = []
+        for name in NAMES:
+            context = certificates.server_context(certificates.made())
+            context.sni_callback = lambda _sock, said, _context, name=name: heard.__setitem__(name, said)
+            threads.append(ServingThread(flow.server(name), over_tls(context, web(name))))
+        eventually(lambda: len(heard) == len(NAMES), "every server is checked", deadline_s=10)
+        assert heard == NAMES
+        for thread in threads:
+            thread.stop()

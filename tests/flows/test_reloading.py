@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -218,3 +220,116 @@ def get_nothing(flow: Flow) -> bytes:
     answer = client.receive_to_end()
     client.close()
     return answer
+
+
+def test_each_generation_says_why_its_connections_are_still_there(flow: Flow) -> None:
+    tunnel, idle, new = (flow.connect("web") for _ in range(3))
+    idle.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert idle.receive_until(b"\r\n\r\n").startswith(OK)
+    relayed = flow.connect("relayed")
+    relayed.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert relayed.receive_until(b"\r\n\r\n").startswith(OK)
+    assert operate(flow, "reload").startswith("Success=1")
+    eventually(lambda: "idle between two requests of web: the next request is answered" in operate(flow, "show generations"), "idle")
+    told = operate(flow, "show generations")
+    assert "generation 1: ends with its last session" in told
+    assert "generation 2: serves" in told
+    assert "1 relayed: until one side ends them" in told
+    assert "that no worker has read from yet" in told or "just connected to web" in told
+    for client in (tunnel, idle, new, relayed):
+        client.close()
+    eventually(lambda: "generation 1" not in operate(flow, "show generations"), "the first generation has gone")
+
+
+def test_hard_stop_after_ends_what_is_left_of_a_generation(tmp_path: Path) -> None:
+    text = _CONFIGURATION.replace("global\n", "global\n    hard-stop-after 300ms\n", 1)
+    with Flow(tmp_path, (USHER, text)) as flow:
+        server = AnsweringServer(flow.server("web"))
+        idle = flow.connect("web")
+        idle.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert idle.receive_until(b"\r\n\r\n").startswith(OK)
+        assert operate(flow, "reload").startswith("Success=1")
+        idle.receive_exactly(len(b"/x -"))
+        assert idle.ends() in ("eof", "reset")
+        eventually(lambda: "generation 1" not in operate(flow, "show generations"), "the first generation has gone")
+        assert get(flow) == OK
+        server.stop()
+
+
+def test_close_spread_time_closes_idle_clients_over_its_span(tmp_path: Path) -> None:
+    text = _CONFIGURATION.replace("global\n", "global\n    close-spread-time 400ms\n", 1)
+    with Flow(tmp_path, (USHER, text)) as flow:
+        server = AnsweringServer(flow.server("web"))
+        clients = [flow.connect("web") for _ in range(8)]
+        for client in clients:
+            client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.receive_until(b"\r\n\r\n").startswith(OK)
+            client.receive_exactly(len(b"/x -"))
+        assert operate(flow, "reload").startswith("Success=1")
+        assert [client.ends() for client in clients] == ["eof"] * len(clients)
+        server.stop()
+
+
+# role -> what its death may cost, under load, per kind of client. A worker takes its own sessions along: about half of all, once.
+COSTS: dict[str, tuple[str, ...]] = {"zygote": (), "dispatcher": (), "worker": ("keeper", "holder", "comer"), "master": ()}
+
+
+@pytest.mark.parametrize("role", COSTS)
+def test_a_process_that_is_killed_under_load_costs_what_the_documents_say(tmp_path: Path, role: str) -> None:
+    with Flow(tmp_path, (USHER, _CONFIGURATION)) as flow, crowd(flow, "web") as clients:
+        get(flow)
+        pid = pid_of(flow, role)
+        os.kill(pid, signal.SIGKILL)
+        if role == "master":
+            flow.instance.wait()
+        else:
+            eventually(lambda: pid not in flow.instance.processes(), "it is dead")
+            eventually(
+                lambda: len(flow.instance.by_role("worker")) == 2 and len(flow.instance.by_role("dispatcher")) == 1, "all are there again"
+            )
+            assert operate(flow, "reload").startswith("Success=1"), flow.instance.output
+        time.sleep(0.5)  # of load on what is left, which is what is looked at
+        lost = clients.lost()
+        assert {kind.partition(":")[0] for kind in lost} <= set(COSTS[role]), lost
+        assert sum(lost.values()) <= (45 if COSTS[role] else 0), lost
+        if role == "master":
+            for left in flow.instance.processes():
+                os.kill(left, signal.SIGTERM)
+            eventually(lambda: not flow.instance.processes(), "the tiers end at SIGTERM")
+            flow.instance.kill()
+            flow.instances.clear()
+
+
+def pid_of(flow: Flow, role: str) -> int:
+    if role == "master":
+        return flow.instance.pid
+    if role != "zygote":
+        return flow.instance.by_role(role)[0]
+    return next(pid for pid in flow.instance.processes() if Path(f"/proc/{pid}/comm").read_text() == "usher-zygote\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has privileges to drop")
+def test_privileges_are_dropped_where_traffic_is(tmp_path: Path) -> None:
+    """Read in /proc: user, groups, root directory, capabilities, no_new_privs; the master keeps its own, to bind and read at a reload."""
+    jail = tmp_path / "jail"
+    jail.mkdir()
+    tmp_path.chmod(0o755)
+    text = _CONFIGURATION.replace("global\n", f"global\n    user nobody\n    group nogroup\n    chroot {jail}\n", 1)
+    with Flow(tmp_path, (USHER, text)) as flow:
+        server = AnsweringServer(flow.server("web"))
+        for generation in range(2):
+            processes = [*flow.instance.by_role("worker"), *flow.instance.by_role("dispatcher")]
+            assert len(processes) == 3
+            for pid in processes:
+                status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+                assert status["Uid"].split() == ["65534"] * 4
+                assert status["Gid"].split() == ["65534"] * 4
+                assert status["Groups"].split() in ([], ["65534"])
+                assert [int(status[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")] == [0] * 4
+                assert status["NoNewPrivs"] == "1"
+                assert os.readlink(f"/proc/{pid}/root") == str(jail)
+            assert get(flow) == OK
+            if not generation:
+                assert operate(flow, "reload").startswith("Success=1")
+                eventually(lambda: "generation 1" not in operate(flow, "show generations"), "the first generation has gone")
+        server.stop()
