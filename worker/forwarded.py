@@ -6,11 +6,12 @@ Source: HAProxy manual 4.2 "option forwardfor", "option originalto", "unique-id-
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from common import model
 from common.wire.address_text import inet6_text, inet_text
+from worker.forwarded_field import Getter, forwarded_adder
 from worker.http.editor import clean_value
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def adds_fields(proxy: model.Proxy) -> bool:
     """Whether a line of this proxy adds fields to requests."""
     if proxy.frontend and proxy.unique_id_header is not None and proxy.unique_id_format is not None:
         return True
-    return any(option in proxy.options or option in proxy.option_args for option, _, _ in _OPTIONS)
+    return any(option in proxy.options or option in proxy.option_args for option in ("forwardfor", "originalto", "forwarded"))
 
 
-def adders(frontend: model.Proxy, backend: model.Proxy) -> list[Adder]:
+def adders(frontend: model.Proxy, backend: model.Proxy, forwarded: Mapping[str, Getter]) -> list[Adder]:
     """What the options of both sides add, each field once: the backend's name for it counts, the exceptions of both do."""
     made: list[Adder] = []
     if frontend.unique_id_header is not None and frontend.unique_id_format is not None:
@@ -47,6 +48,10 @@ def adders(frontend: model.Proxy, backend: model.Proxy) -> list[Adder]:
         sides = [proxy.option_args.get(option, ()) for proxy in with_option]
         if sides:
             made.append(_address_adder(sides, default, takes_destination))
+    for proxy in (backend, frontend):
+        if "forwarded" in proxy.options or "forwarded" in proxy.option_args:
+            made.append(forwarded_adder(proxy.option_args.get("forwarded", ()), forwarded, address_text))
+            break
     return made
 
 

@@ -25,9 +25,10 @@ from common.units import first_set, parse_size
 from worker.calls import LOOK_AGAIN_S, make_places
 from worker.finish import finish_of, spelling_for
 from worker.forwarded import Adder, adders, adds_fields
-from worker.http.head import Limits, Options, RequestReader, ResponseReader
+from worker.http.head import Limits, RequestReader, ResponseReader
 from worker.pages import ErrorPages
 from worker.preferring import preferred
+from worker.reading import request_options, response_options
 from worker.route.rules import Rules
 from worker.server import Server
 from worker.servers.places import Capacity, SharedPlaces
@@ -106,7 +107,7 @@ class Frontend:
         self.keeps_response_trailers = "http-drop-response-trailers" not in proxy.options
         self.plain = not adds_fields(proxy) and not self.closes_server
         self.splice_request = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
-        self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy))
+        self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy, world.config.globals))
         self.default_backend: Backend | None = None
         self.response_active = rules.response_active
         self.make_unique_id = rules.unique_id
@@ -250,7 +251,7 @@ class Backend:
         self.plain = not adds_fields(proxy) and not self.closes_server and self.finish is None
         self.redirects = any(server.redir for server in proxy.servers)
         self.splice_response = bool(proxy.options & {"splice-response", "splice-auto", "tcpsplice"})
-        self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy))
+        self.reader = ResponseReader(Limits.of(world.config.globals), response_options(proxy, world.config.globals))
         self.response_active = rules.response_active or self.checks_cache
         self._adders: dict[int, list[Adder]] = {}
         self.key_of = rules.balance_key
@@ -337,7 +338,7 @@ class Backend:
         frontend = exchange.frontend
         made = self._adders.get(frontend.index)
         if made is None:
-            made = self._adders[frontend.index] = adders(frontend.model, self.model)
+            made = self._adders[frontend.index] = adders(frontend.model, self.model, {**frontend.rules.forwarded, **self.rules.forwarded})
         return b"".join([add(exchange) for add in made]) if made else b""
 
     def choose(self, exchange: Exchange, excluded: Collection[int]) -> Server | None:
@@ -436,19 +437,3 @@ def _kept_bytes_max(settings: model.Global) -> int:
     """`tune.retry.body-size`: how much of a request's body is kept for sending it again."""
     words = settings.tune.get("tune.retry.body-size")
     return parse_size(words[0]) if words else settings.bufsize
-
-
-def request_options(proxy: model.Proxy) -> Options:
-    options = proxy.options
-    return Options(
-        strict="http-strict-framing" in options,
-        accept_invalid=bool(options & {"accept-invalid-http-request", "accept-unsafe-violations-in-http-request"}),
-    )
-
-
-def response_options(proxy: model.Proxy) -> Options:
-    options = proxy.options
-    return Options(
-        strict="http-strict-framing" in options,
-        accept_invalid=bool(options & {"accept-invalid-http-response", "accept-unsafe-violations-in-http-response"}),
-    )

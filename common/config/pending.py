@@ -16,7 +16,7 @@ REMARK = "is understood and checked, but has no effect in this version yet"
 SLUG = "not-yet"
 
 _GLOBAL = """
-    h1-do-not-close-on-insecure-transfer-encoding pp2-never-send-local
+     pp2-never-send-local
     stats-file
     tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
     tune.http.logurilen tune.killer-window tune.max-rules-at-once

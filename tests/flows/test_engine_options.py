@@ -99,6 +99,31 @@ CHOICES = [
     ),
 ]
 
+FORWARDED = [
+    Scenario(
+        "forwarded_field_is_added",
+        """
+        client << GET / HTTP/1.1|Host: a||
+        server >> GET / HTTP/1.1|Host: a|Forwarded: proto=http;for=127.0.0.1||
+        server << HTTP/1.1 200 OK|Content-Length: 2||ok
+        client >> HTTP/1.1 200 OK|Content-Length: 2||ok
+        """,
+        lines="option forwarded",
+        only_usher="HAProxy 2.8 has it",
+    ),
+    Scenario(
+        "forwarded_field_has_what_expressions_say",
+        """
+        client << GET / HTTP/1.1|Host: a|X-Host: b:81||
+        server >> GET / HTTP/1.1|Host: a|X-Host: b:81|Forwarded: host="b:81";for=_someone||
+        server << HTTP/1.1 200 OK|Content-Length: 2||ok
+        client >> HTTP/1.1 200 OK|Content-Length: 2||ok
+        """,
+        lines="option forwarded host-expr req.hdr(x-host) for-expr str(_someone)",
+        only_usher="HAProxy 2.8 has it",
+    ),
+]
+
 CACHE = [
     Scenario(
         f"checkcache_{name}",
@@ -154,7 +179,7 @@ SILENT = [
     ),
 ]
 
-SCENARIOS = CHOICES + CACHE + SILENT
+SCENARIOS = CHOICES + FORWARDED + CACHE + SILENT
 
 
 def configuration(program: str) -> str:

@@ -82,6 +82,7 @@ class Options:
     strict: bool = False
     accept_invalid: bool = False
     payload_with_any_method: bool = False
+    keeps_both_lengths: bool = False  # `h1-do-not-close-on-insecure-transfer-encoding`
 
 
 class RequestReader:
@@ -265,7 +266,7 @@ def _with_specials(
         host,
         special,
         plan,
-        not faulty and keeps_alive(version, connection),
+        (not faulty or options.keeps_both_lengths) and keeps_alive(version, connection),
         faulty,
         length_as_is,
         None,
@@ -305,7 +306,7 @@ def _accept_response(
     plan, faulty, length_as_is = response_framing(special, version, status, method, upgrade, options.strict)
     kind = plan.kind
     keep_alive = (
-        not faulty
+        (not faulty or options.keeps_both_lengths)
         and kind is not _UNTIL_CLOSE
         and kind is not _TUNNEL
         and keeps_alive(version, special.get(b"connection"))

@@ -20,6 +20,7 @@ from common.errors import ExpressionError
 from common.rules.actions import DeleteHeaders, Deny, Payload, Reply, UseBackend, UseServer
 from common.rules.parse import parse_action
 from common.rules.rulesets import Ruleset
+from worker.forwarded_field import expressions_in
 from worker.http.names import has_unusual_name, is_unusual
 from worker.route.actions import compile_action
 from worker.route.captures import Captures, captures_of
@@ -99,6 +100,7 @@ class Rules:
     inspect_response_s: float = 0.0
     balance_key: KeyOf | None = None
     unique_id: Format | None = None
+    forwarded: dict[str, TextGetter] = field(default_factory=dict)  # `option forwarded`: the expressions, by slot
     sni: dict[str, TextGetter] = field(default_factory=dict)
     tlvs: dict[str, tuple[tuple[int, Format], ...]] = field(default_factory=dict)  # server -> set-proxy-v2-tlv-fmt
 
@@ -162,6 +164,8 @@ def compile_rules(proxy: model.Proxy, config: model.Config, environment: Compile
     with _At(proxy.place):
         if proxy.backend:
             rules.balance_key = balance_key(proxy.balance, environment.at(Where.REQUEST))
+        for slot, text in expressions_in(proxy.option_args.get("forwarded", ())).items():
+            rules.forwarded[slot] = compile_expression(text, environment.at(Where.REQUEST)).text_getter
         if proxy.unique_id_format is not None:
             rules.unique_id = compile_format(proxy.unique_id_format, environment.at(Where.REQUEST), Purpose.LOG).build
     for server in proxy.servers:

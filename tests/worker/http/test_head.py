@@ -230,3 +230,18 @@ def test_every_slug_is_explained() -> None:
     sources = "".join(path.read_text("utf-8") for path in Path(head_module.__file__).parent.glob("*.py"))
     raised = set(re.findall(r'WireError\(\s*"([a-z0-9_]+)"', sources)) | {"space_before_colon", "empty_field_name", "bad_field_name"}
     assert raised <= set(SLUGS)
+
+
+def test_options_of_haproxy_keep_what_would_close() -> None:
+    both = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert [parse(both, Options(keeps_both_lengths=keeps)) for keeps in (False, True)] == [False, True]
+    with pytest.raises(WireError):
+        parse(b"GET / HTTP/1.0\r\nContent-Length: 5\r\n\r\n", Options())
+    assert not parse(b"GET / HTTP/1.0\r\nContent-Length: 5\r\n\r\n", Options(payload_with_any_method=True))
+
+
+def parse(head: bytes, options: Options) -> bool:
+    """Whether the connection is kept after that request."""
+    found = RequestReader(Limits(), options).parse(head, 0)
+    assert found is not None
+    return found[0].keep_alive
