@@ -23,14 +23,16 @@ class Console:
     """Lines carry the pid of the master, which names the service.
 
     fd: where lines go; -1 = nowhere (a daemon, once it has started). also: hears (syslog level, text), for logs.
+    transcript: while somebody wants to know what is said, it is kept there too.
     """
 
-    __slots__ = ("also", "fd", "quiet")
+    __slots__ = ("also", "fd", "quiet", "transcript")
 
     def __init__(self, *, quiet: bool = False, fd: int = 2) -> None:
         self.quiet = quiet
         self.fd = fd
         self.also: Callable[[int, str], None] | None = None
+        self.transcript: list[str] | None = None
 
     def alert(self, text: str) -> None:
         self._say(Level.ALERT, text)
@@ -49,11 +51,20 @@ class Console:
         finally:
             self.also = also
 
+    def show(self, text: str) -> None:
+        """A report that has its labels already, such as that of the configuration; not for logs."""
+        if self.transcript is not None:
+            self.transcript.append(text)
+        if self.fd >= 0 and not self.quiet:
+            write(self.fd, text)
+
     def _say(self, level: Level, text: str) -> None:
         label, syslog_level = level.value
+        lines = "".join(f"{label}({os.getpid()}) : {line}\n" for line in text.splitlines())
+        if self.transcript is not None:
+            self.transcript.append(lines)
         # -q silences the chatter of a start, never the reason of a failure.
         if self.fd >= 0 and not (self.quiet and level is not Level.ALERT):
-            lines = "".join(f"{label}({os.getpid()}) : {line}\n" for line in text.splitlines())
             write(self.fd, lines)
         if self.also is not None:
             self.also(syslog_level, text)

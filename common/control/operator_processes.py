@@ -79,15 +79,20 @@ async def show_libs(_request: Request) -> Answer:
 
 @handles("reload")
 async def reload(request: Request) -> Answer:
-    """Success=1 when the next generation serves; else why this one goes on."""
+    """Success=1 when the next generation serves, else 0 and why this one goes on; behind it, what was said meanwhile."""
     plane = request.plane
-    reason = await plane.master.reload()
+    outer, plane.console.transcript = plane.console.transcript, []
+    try:
+        reason = await plane.master.reload()
+        said = "".join(plane.console.transcript)
+    finally:
+        plane.console.transcript = outer
     plane.reload_failed = bool(reason)
-    if reason:
-        plane.reloads_failed += 1
-        return Answer(f"Success=0\n--\n{reason}\n")
-    plane.reloads += 1
-    return Answer("Success=1\n--\n")
+    plane.reloads += not reason
+    plane.reloads_failed += bool(reason)
+    if reason and not said:
+        said = f"{reason}\n"
+    return Answer(f"Success={int(not reason)}\n--\n{said}")
 
 
 @handles("stop", "drain")

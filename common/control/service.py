@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from common.control import configuration, daemon
 from common.control.arguments import Options
-from common.control.console import Console, write
+from common.control.console import Console
 from common.errors import ConfigError, UsherError
 from common.model import Config
 from common.process import limits, zygote
@@ -83,8 +83,7 @@ def prepare(service: Service, console: Console) -> Blueprint:
     options = service.options
     reading = configuration.read(options)
     console.quiet = options.quiet
-    if not options.quiet:
-        write(console.fd, configuration.shown(reading.diagnostics, options))
+    console.show(configuration.shown(reading.diagnostics, options))
     if reading.config is None:
         raise ConfigError("config : Fatal errors found in configuration.")
     if reading.warnings and options.zero_warning:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -100,13 +101,7 @@ def crowd(flow: Flow, listen: str) -> Iterator[Crowd]:
 
 def operate(flow: Flow, line: str) -> str:
     """The answer to an operator's line."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
-        sock.connect(flow.places.address("operator"))
-        sock.sendall(line.encode() + b"\n")
-        sock.shutdown(socket.SHUT_WR)
-        with sock.makefile("rb") as stream:
-            return stream.read().decode()
+    return speak(str(flow.places.address("operator")), line)
 
 
 @pytest.mark.parametrize(("listen", "reloads"), [("web", RELOADS), ("handed", 6), ("relayed", 6), ("own", 6)])
@@ -332,4 +327,49 @@ def test_privileges_are_dropped_where_traffic_is(tmp_path: Path) -> None:
             if not generation:
                 assert operate(flow, "reload").startswith("Success=1")
                 eventually(lambda: "generation 1" not in operate(flow, "show generations"), "the first generation has gone")
+        server.stop()
+
+
+def test_the_master_socket_reloads_and_speaks_to_each_process(tmp_path: Path) -> None:
+    """-S: `reload` tells what was said; `@2`, `@!PID` address one process; `show proc` lists them all."""
+    path = tmp_path / "master"
+    with Flow(tmp_path, (USHER, _CONFIGURATION), arguments=("-W", "-S", str(path))) as flow:
+        flow.end_signal = signal.SIGTERM
+
+        def ask(line: str) -> str:
+            return speak(str(path), line)
+
+        reloaded = ask("reload")
+        assert reloaded.startswith("Success=1\n--\n[")
+        assert f"({flow.instance.pid}) : generation 2 serves" in reloaded
+        rewrite(flow, lambda text: text.replace("listen web\n", "listen web\n    nonsense\n"))
+        refused = ask("reload")
+        assert refused.startswith("Success=0\n--\n")
+        assert "unknown keyword 'nonsense'" in refused and "generation 2 goes on" in refused
+        workers = flow.instance.by_role("worker")
+        listed = ask("show proc")
+        assert re.search(rf"^{flow.instance.pid} +master +1 \[failed: 1\] ", listed, re.MULTILINE), listed
+        assert all(re.search(rf"^{worker} +worker ", listed, re.MULTILINE) for worker in workers)
+        for worker in workers:
+            assert f"Pid: {worker}\n" in ask(f"@!{worker} show info")
+        assert f"Pid: {workers[0]}\n" in ask("@2 show info") or f"Pid: {workers[1]}\n" in ask("@2 show info")
+        assert "Can't find" in ask("@!1 show info") or "No such" in ask("@!1 show info") or "target" in ask("@!1 show info")
+        assert get_answer(flow) == OK
+
+
+def speak(path: str, line: str) -> str:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(30)
+        sock.connect(path)
+        sock.sendall(line.encode() + b"\n")
+        sock.shutdown(socket.SHUT_WR)
+        with sock.makefile("rb") as stream:
+            return stream.read().decode()
+
+
+def get_answer(flow: Flow) -> bytes:
+    server = AnsweringServer(flow.server("web"))
+    try:
+        return get(flow)
+    finally:
         server.stop()
