@@ -119,6 +119,9 @@ class Exchange(ExchangeFacts):
                             share(self, connection)
                         response, rest = await ask(self, connection, backend)
                 except ServerGone as gone:
+                    if self.bc_reused and self.connection is not None and gone.failure is Failure.EMPTY and not gone.received:
+                        # It was closed behind an earlier answer, perhaps after as many as always.
+                        self.connection.server.idle.habits.closed_after(self.connection.requests - 1)
                     if self.leased is not None and self.leased.watch is not None:
                         self.leased.watch.failed(gone.failure)
                     self.drop_connection()

@@ -186,6 +186,70 @@ EARLY = [
     ),
 ]
 
+def rounds(number: int) -> str:
+    """A server that closes behind its second answer and does not say so; its third request must not meet the closed connection."""
+    story = ""
+    for turn in range(1, number + 1):
+        server = f"server{turn}"
+        for at in (1, 2):
+            story += f"""
+            client << POST /{turn}/{at} HTTP/1.1|Host: a|Content-Length: 2||hi
+            {server} >> POST /{turn}/{at} HTTP/1.1|Host: a|Content-Length: 2||hi
+            {server} << HTTP/1.1 200 OK|Content-Length: 2||ok
+            client >> HTTP/1.1 200 OK|Content-Length: 2||ok
+            """
+        story += f"{server} << close\n"
+    return story
+
+
+PHASES = [
+    Scenario("server_that_closes_as_planned_without_a_word_costs_nobody_anything", rounds(4)),
+    Scenario(
+        "server_that_dies_in_the_middle_of_a_body_cuts_the_client",
+        """
+        client << GET / HTTP/1.1|Host: a||
+        server >> GET / HTTP/1.1|Host: a||
+        server << HTTP/1.1 200 OK|Content-Length: 10||hello
+        client >> bytes HTTP/1.1 200 OK|
+        server << reset
+        log >> 200 .* SD--
+        """,
+    ),
+    Scenario(
+        "server_that_dies_in_the_middle_of_a_chunk_cuts_the_client",
+        """
+        client << GET / HTTP/1.1|Host: a||
+        server >> GET / HTTP/1.1|Host: a||
+        server << HTTP/1.1 200 OK|Transfer-Encoding: chunked||a|hello
+        client >> bytes HTTP/1.1 200 OK|
+        server << close
+        log >> 200 .* SD--
+        """,
+    ),
+    Scenario(
+        "server_that_dies_in_the_middle_of_a_head_is_502",
+        """
+        client << GET / HTTP/1.1|Host: a||
+        server >> GET / HTTP/1.1|Host: a||
+        server << HTTP/1.1 200 OK|Content-Le
+        server << reset
+        client >> HTTP/1.1 502 Bad Gateway|...||*
+        log >> 502 .* SH--
+        """,
+    ),
+    Scenario(
+        "server_that_stops_in_the_middle_of_a_body_is_waited_for_as_long_as_configured",
+        """
+        client << GET / HTTP/1.1|Host: a||
+        server >> GET / HTTP/1.1|Host: a||
+        server << HTTP/1.1 200 OK|Content-Length: 10||hello
+        client >> bytes HTTP/1.1 200 OK|
+        log >> 200 .* sD--
+        """,
+        lines="timeout server 300ms",
+    ),
+]
+
 TRAILERS = [
     Scenario(
         "trailers_of_a_response_pass",
@@ -395,7 +459,7 @@ RETRIES = [
     ),
 ]
 
-SCENARIOS = CLOSING + LEAVING + EARLY + TRAILERS + RETRIES
+SCENARIOS = PHASES + CLOSING + LEAVING + EARLY + TRAILERS + RETRIES
 
 
 def configuration(program: str) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from math import inf
 
 _TIMES_TO_BELIEVE = 2
+_DOUBT_EVERY = 256
 _SAME_IDLE_RATIO = 0.2  # two idle times count as the same timeout when they differ by at most this part
 _IDLE_MARGIN_RATIO = 0.1  # a connection is given up this part, and at least so long, before the server would
 _IDLE_MARGIN_S = 0.2
@@ -21,11 +22,12 @@ _IDLE_MARGIN_S = 0.2
 class Habits:
     """One server's. requests_limit: it closes after so many requests (0: not known); idle_limit_s: after so long (inf: not known)."""
 
-    __slots__ = ("_idle_last_s", "_idle_times", "_requests_last", "_requests_times", "idle_limit_s", "requests_limit")
+    __slots__ = ("_asked", "_idle_last_s", "_idle_times", "_requests_last", "_requests_times", "idle_limit_s", "requests_limit")
 
     def __init__(self) -> None:
         self.requests_limit = 0
         self.idle_limit_s = inf
+        self._asked = 0
         self._requests_last = 0
         self._requests_times = 0
         self._idle_last_s = 0.0
@@ -45,6 +47,11 @@ class Habits:
         if requests >= self.requests_limit > 0:
             self.requests_limit = 0
             self._requests_times = 0
+
+    def doubts(self) -> bool:
+        """Whether to try, this time, if the server still closes after so many requests: seldom, as it may cost a repetition."""
+        self._asked += 1
+        return self._asked % _DOUBT_EVERY == 0
 
     def closed_idle(self, idle_s: float) -> None:
         """The server closed a connection that had been idle so long."""

@@ -196,7 +196,9 @@ class IdleBook(Generic[C]):
         """
         habits = self.habits
         if left is not None or timeout_s is not None or habits.requests_limit or habits.idle_limit_s != inf:
-            if habits.remaining(requests, left) == 0:
+            if habits.requests_limit:
+                habits.answered(requests - 1)
+            if habits.remaining(requests, left) == 0 and (left == 0 or not habits.doubts()):
                 return Fate.CLOSE
             expires = now + habits.idle_for_s(timeout_s)
             if expires <= now:

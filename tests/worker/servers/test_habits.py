@@ -75,3 +75,9 @@ def test_idle_times_that_differ_are_chance() -> None:
 @pytest.mark.parametrize(("announced", "usable"), [(15.0, 13.5), (1.0, 0.8), (0.1, 0.0), (0.0, 0.0)])
 def test_announced_timeout_is_left_with_a_margin(announced: float, usable: float) -> None:
     assert Habits().idle_for_s(announced) == usable
+
+
+def test_belief_is_doubted_now_and_then_so_that_a_server_may_change() -> None:
+    habits = Habits()
+    doubts = [habits.doubts() for _ in range(1000)]
+    assert 0 < sum(doubts) < 20

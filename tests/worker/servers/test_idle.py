@@ -288,3 +288,21 @@ def test_warm_connections_for_another_name_are_given_up() -> None:
     assert book.doomed == ["a"]
     assert book.take(1.0, True, b"old") is None
     assert book.take(1.0, True, b"new") == "b"
+
+
+def test_server_that_closes_silently_after_so_many_requests_is_left_before_and_tried_again_seldom() -> None:
+    book: IdleBook[str] = IdleBook(Reuse.ALWAYS)
+    for _ in range(2):
+        book.habits.closed_after(100)
+    fates = []
+    for number in range(300):
+        book.opened()
+        fates.append(book.put(str(number), 0.0, 100))
+        if fates[-1] is Fate.CLOSE:
+            book.closed()
+    assert fates.count(Fate.CLOSE) == 299
+    book.opened()
+    assert book.put("longer", 0.0, 102) is Fate.POOL, "it outlived the belief"
+    book.opened()
+    assert book.put("then", 0.0, 100) is Fate.POOL
+    book.check_invariants()
