@@ -54,7 +54,8 @@ class Balancer:
     `option prefer-last-server` has no effect."""
 
     asks_load = False
-    """Whether `choose` asks for loads: then they must be those of all workers."""
+    """Whether `choose` compares loads: then they must be those of all workers. The bound of `hash-balance-factor` holds in each worker
+    by itself: a key must not leave its server because another worker has not yet counted a request as over."""
 
     static = False
     """True if a weight that changes while the server is up has no effect, but for 0 (manual: "this algorithm is static")."""

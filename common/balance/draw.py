@@ -52,7 +52,7 @@ class RandomDraws(Balancer):
     ) -> None:
         self._chance = chance or xorshift()
         self._draws = draws
-        self.asks_load = draws > 1 or factor_percent > 0
+        self.asks_load = draws > 1
         self._factor_percent = factor_percent
         super().__init__(candidates, all_backups=all_backups)
 

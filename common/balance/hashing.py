@@ -97,7 +97,7 @@ class MapHash(StaticMap):
 class RingHash(Balancer):
     """`hash-type consistent`, with `hash-balance-factor`."""
 
-    __slots__ = ("_by_address", "_factor_percent", "_hash", "_heed_full", "_points", "_ring", "_turns", "asks_load")
+    __slots__ = ("_by_address", "_factor_percent", "_hash", "_heed_full", "_points", "_ring", "_turns")
 
     sticky = True
 
@@ -115,7 +115,6 @@ class RingHash(Balancer):
         self._hash = hash_key
         self._heed_full = heed_full
         self._factor_percent = factor_percent
-        self.asks_load = factor_percent > 0
         self._by_address = by_address
         self._ring: Ring | None = None
         self._points: dict[int, tuple[tuple[float, bytes], list[int]]] = {}  # index -> weight and address, where it stands

@@ -5,7 +5,9 @@ HAProxy runs them too, where its language has the words, so that what is asked f
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from tests.flows.programs import BY_NAME, PROGRAMS
 from tests.flows.serving import Serve, ServingThread, greeting, over_tls, web
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "examples"
-OURS = ("seed003", "two-tiers")  # process N, pass-fd
+OURS = ("seed003", "two-tiers", "two-applications")  # process N, pass-fd, rename
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,12 @@ def seed003(flow: Flow) -> None:
 
 @example("sticky-sessions", webs("APP1", "APP2"), HTTP=HTTP)
 def sticky_sessions(flow: Flow) -> None:
-    assert re.fullmatch("APP[12] / 127.0.0.1", get(flow, "/").body)
+    first = get(flow, "/")
+    assert re.fullmatch("APP[12] / 127.0.0.1", first.body)
+    cookie = first.fields["set-cookie"].partition(";")[0]
+    assert re.fullmatch(r"SERVER=(one|two)\|.{5}\|.{5}", cookie)
+    assert {get(flow, "/", f"Cookie: {cookie}").body for _ in range(4)} == {first.body}
+    assert {get(flow, "/", "Cookie: SERVER=forged").status for _ in range(2)} == {200}
 
 
 @example("tcp-databases", greeters("PRIMARY", "STANDBY", "REPLICA1", "REPLICA2"), WRITE="<listen:write>", READ="<listen:read>")
@@ -197,6 +204,141 @@ def websocket(flow: Flow) -> None:
     assert client.receive_exactly(4) == b"\x81\x02hi"
 
 
+# --- scenes: where a client or a URL lives ----------------------------------------------------------------------------
+
+
+def _served(replies: list[Reply]) -> list[str]:
+    """Which servers have answered."""
+    return [reply.body.split()[0] for reply in replies]
+
+
+@example("shared-servers", webs("S1", "S2", "S3"), HTTP=HTTP)
+def shared_servers(flow: Flow) -> None:
+    for host, servers in (("shop.example.org", {"S1", "S2"}), ("www.blog.example.org:80", {"S1", "S3"})):
+        assert set(_served([get(flow, "/", f"Host: {host}") for _ in range(6)])) == servers
+    assert get(flow, "/", "Host: else.example.org").status == 404
+
+
+@example("by-content", webs("SMALL1", "SMALL2", "BIG"), HTTP=HTTP)
+def by_content(flow: Flow) -> None:
+    peer = flow.connect("http")  # all requests of one connection
+    paths = ("/", "/cgi-bin/x", "/a.html", "/b.php?x=1", "/c.html", "/d.cgi")
+    served = _served([ask(peer, path) for path in paths])
+    assert [name[:3] for name in served] == ["SMA", "BIG", "SMA", "BIG", "SMA", "BIG"]
+    assert {"SMALL1", "SMALL2"} < set(served)
+
+
+@example("one-client-one-proxy", webs("SQUID1", "SQUID2", "SQUID3"), PROXY="<listen:proxy>")
+def one_client_one_proxy(flow: Flow) -> None:
+    def through(source: str) -> str:
+        peer = Peer(socket.create_connection(("127.0.0.1", flow.port("proxy")), 5, source_address=(source, 0)), source)
+        try:
+            return ask(peer, "http://example.org/").body.split()[0]
+        finally:
+            peer.close()
+
+    seen = {source: {through(source) for _ in range(4)} for source in (f"127.0.{number}.{number * 7}" for number in range(1, 30))}
+    assert all(len(servers) == 1 for servers in seen.values())
+    assert set.union(*seen.values()) == {"SQUID1", "SQUID2", "SQUID3"}
+
+
+@example("http-and-https", webs("APP1", "APP2"), HTTP=HTTP, HTTPS=HTTPS, CERTIFICATE=PEM)
+def http_and_https(flow: Flow) -> None:
+    replies = [ask(flow.connect("http"), "/")]
+    for _ in range(3):
+        replies += [get_tls(flow, "/"), get(flow, "/")]
+    assert len(set(_served(replies))) == 1
+
+
+def _resumable(file: str) -> Callable[[Path], Serve]:
+    """A server that knows sessions by their ids, and says its file's name."""
+
+    def make(folder: Path) -> Serve:
+        context = certificates.server_context(folder)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_TICKET
+
+        def serve(connection: socket.socket) -> None:
+            with context.wrap_socket(connection, server_side=True) as decrypted:
+                decrypted.sendall(file.encode())
+                decrypted.recv(1)
+                decrypted.unwrap()  # without a proper end the session would be forgotten
+
+        return serve
+
+    return make
+
+
+@example("tls-session", {"APP1": _resumable("APP1"), "APP2": _resumable("APP2")}, HTTPS=HTTPS)
+def tls_session(flow: Flow) -> None:
+    context = certificates.client_context(flow.folder)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET
+
+    def visit(session: ssl.SSLSession | None) -> tuple[bytes, ssl.SSLSession, bool]:
+        plain = socket.create_connection(("127.0.0.1", flow.port("https")), 5)
+        with context.wrap_socket(plain, server_hostname="localhost", session=session) as connected:
+            name = connected.recv(100)
+            session, reused = connected.session, connected.session_reused
+            assert session is not None and reused is not None
+            with contextlib.suppress(OSError):
+                connected.unwrap()  # or the server forgets the session
+            return name, session, reused
+
+    for _ in range(2):
+        name, session, _ = visit(None)
+        for _ in range(3):
+            assert visit(session)[::2] == (name, True)
+
+
+@example("pinned-connections", webs("APP1", "APP2"), HTTP=HTTP)
+def pinned_connections(flow: Flow) -> None:
+    clients = [flow.connect("http") for _ in range(4)]
+    first = _served([ask(client, "/") for client in clients])
+    assert set(first) == {"APP1", "APP2"}
+    for _ in range(3):
+        assert _served([ask(client, "/") for client in clients]) == first
+
+
+def _session_server(name: str) -> Callable[[Path], Serve]:
+    """Begins a session under PHPSESSION where it is sent none, and says which one it was sent."""
+
+    def serve(connection: socket.socket) -> None:
+        held = b""
+        while True:
+            while b"\r\n\r\n" not in held:
+                data = connection.recv(65536)
+                if not data:
+                    return
+                held += data
+            head, _, held = held.partition(b"\r\n\r\n")
+            found = re.search(rb"(?mi)^cookie: (.*?)\r?$", head)
+            body = name.encode() + b" " + (found[1] if found else b"-")
+            begin = b"" if found and b"PHPSESSION=" in found[1] else b"Set-Cookie: PHPSESSION=of-%b; path=/\r\n" % name.encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (begin, len(body), body))
+
+    return lambda _folder: serve
+
+
+@example("two-applications", {name: _session_server(name) for name in ("OLD1", "OLD2", "NEW1", "NEW2")}, HTTP=HTTP)
+def two_applications(flow: Flow) -> None:
+    jar: dict[str, str] = {"theme": "dark"}
+
+    def visit(path: str) -> tuple[str, str]:
+        reply = get(flow, path, f"Cookie: {'; '.join(f'{name}={value}' for name, value in jar.items())}")
+        name, _, value = reply.fields.get("set-cookie", "").partition(";")[0].partition("=")
+        if name:
+            jar[name] = value
+        server, _, cookies = reply.body.partition(" ")
+        return server, cookies
+
+    old, new = visit("/")[0], visit("/new/")[0]
+    assert len(jar) == 3 and "PHPSESSION" not in jar
+    for _ in range(3):
+        assert visit("/") == (old, f"theme=dark; PHPSESSION=of-{old}")
+        assert visit("/new/") == (new, f"theme=dark; PHPSESSION=of-{new}")
+
+
 def text_of(name: str, found: Example) -> str:
     """The file; abstract names and, where it has no variables, addresses become places. The comment makes the flow wait for sockets."""
     text = re.sub(r"abns@(\w+)", r"abns@<abns:\1>", (FOLDER / f"{name}.cfg").read_text())
@@ -214,7 +356,7 @@ def test_every_example_is_run() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_does_what_it_is_about(program: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if program == "haproxy" and name in OURS:
-        pytest.skip("process N and pass-fd are not in HAProxy's language")
+        pytest.skip("process N, pass-fd and rename are not in HAProxy's language")
     found = EXAMPLES[name]
     certificates.put_into(tmp_path)
     flow = Flow(tmp_path, (BY_NAME[program], text_of(name, found)))

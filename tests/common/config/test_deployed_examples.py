@@ -26,6 +26,7 @@ FILES = sorted(FOLDER.glob("*.cfg"))
 OURS = {
     "seed003": "process N was dropped in HAProxy 2.5",
     "two-tiers": "pass-fd and process N",
+    "two-applications": "cookie rename is ours",
 }
 
 
