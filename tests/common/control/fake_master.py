@@ -39,6 +39,8 @@ class FakeMember:
 
     async def ask(self, line: str) -> str | None:
         self.asked.append(line)
+        if line.startswith(("add server ", "del server ")):
+            return ""  # done
         return self.answer(line)
 
 
@@ -55,6 +57,11 @@ class FakeGeneration:
     members: list[FakeMember]
     journal: Journal = field(default_factory=Journal)
     tables: dict[str, Table] = field(default_factory=dict)
+
+    originals: int = 0
+
+    def keep_original(self) -> None:
+        self.originals += 1
 
     def listening(self, proxy: Proxy) -> Sequence[tuple[socket.socket, int]]:
         return ()

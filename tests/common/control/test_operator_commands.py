@@ -317,7 +317,7 @@ async def test_a_server_with_sessions_or_followers_is_not_removed() -> None:
     Counters(made.counters._words.cast("B"), made.counters.layout, 1).server(BE, 1)[f.SCUR] = 0
     assert await ask(made, "del server be/s2") == "Server deleted.\n"
     assert [server.name for server in made.config.proxies[BE].servers] == ["s1", "s3", "s4"]
-    assert made.members[0].asked[-1] == "del server be/s2"  # type: ignore[attr-defined]
+    assert made.members[1].asked[-1] == "del server be/s2"  # type: ignore[attr-defined]
     assert made.changes.find("be/s3") == (BE, 1)
 
 
