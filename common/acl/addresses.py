@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
+ADDRESSES_KEPT = 4096  # as text: a client's is asked for with each of its requests
 V4_MAPPED = b"\0" * 10 + b"\xff\xff"
 _DOTTED = re.compile(rb"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}")
 
@@ -34,6 +36,7 @@ def parse_address(text: bytes) -> bytes | None:
     return parse_ipv4(text) or parse_ipv6(text)
 
 
+@lru_cache(maxsize=ADDRESSES_KEPT)
 def format_address(packed: bytes) -> bytes:
     """Text of 4 or 16 bytes; b"" for b""."""
     if len(packed) == 4:

@@ -25,7 +25,7 @@ import bisect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from common.acl.regexes import compile_regex
+from common.acl.regexes import compile_regex, matcher
 from common.errors import ExpressionError
 
 
@@ -140,21 +140,21 @@ def read_hex(key: bytes) -> bytes:
 
 
 class RegexIndex(Index):
-    """`reg`, in order. All patterns of one case are also joined into one alternation, so that a miss costs one search."""
+    """`reg`, in order. Whether any matches is asked of all at once."""
 
-    __slots__ = ("_entries", "_joined")
+    __slots__ = ("_entries", "_matches")
 
     def __init__(self) -> None:
         self._entries: list[tuple[Entry, Any, bool]] = []
-        self._joined: list[Any] | None = None
+        self._matches: Callable[[bytes], bool] | None = None
 
     def add(self, entry: Entry, fold: bool) -> None:
         insert(self._entries, (entry, compile_regex(entry.key, fold), fold))
-        self._joined = None
+        self._matches = None
 
     def remove(self, entry: Entry, fold: bool) -> None:
         self._entries = [item for item in self._entries if item[0] is not entry]
-        self._joined = None
+        self._matches = None
 
     def find(self, value: bytes) -> Entry | None:
         for entry, pattern, _ in self._entries:
@@ -171,22 +171,10 @@ class RegexIndex(Index):
         return None
 
     def matches(self, value: bytes) -> bool:
-        if len(self._entries) == 1:
-            return self._entries[0][1].search(value) is not None
-        if self._joined is None:
-            self._joined = self._join()
-        return any(pattern.search(value) for pattern in self._joined)
-
-    def _join(self) -> list[Any]:
-        joined = []
-        for fold in (False, True):
-            keys = [entry.key for entry, _, folded in self._entries if folded is fold]
-            if keys:
-                try:
-                    joined.append(compile_regex(b"|".join(b"(?:%b)" % key for key in keys), fold))
-                except ExpressionError:  # together they exceed RE2's memory: search one by one
-                    joined.extend(pattern for _, pattern, folded in self._entries if folded is fold)
-        return joined
+        test = self._matches
+        if test is None:
+            test = self._matches = matcher([(entry.key, fold) for entry, _, fold in self._entries])
+        return test(value)
 
 
 class TruthIndex(Index):

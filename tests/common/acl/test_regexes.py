@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.acl.regexes import compile_regex, expand, parse_substitution, searcher, substitute, translate
+from common.acl.regexes import compile_regex, expand, matcher, parse_substitution, searcher, substitute, translate
 from common.errors import ExpressionError
 
 
@@ -135,3 +135,17 @@ def test_simple_patterns_agree_with_python(pattern: str, text: bytes) -> None:
 
 def test_translation_leaves_the_rest_alone() -> None:
     assert translate(r"a[\d]\d\.(?:x)") == r"a[\d]\d\.(?:x)"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"a+", b"^b", b"(x)(y)?", b"C$", b"[0-9]{2}", b"", b"a|b", b"\\.php"]), st.booleans()), max_size=5),
+    st.binary(max_size=12) | st.sampled_from([b"aaa", b"B", b"xy", b"abc", b"ABC", b"42", b".PHP"]),
+)
+def test_a_set_finds_what_its_patterns_find(patterns: list[tuple[bytes, bool]], value: bytes) -> None:
+    expected = any(compile_regex(pattern, fold).search(value) is not None for pattern, fold in patterns)
+    assert matcher(patterns)(value) is expected
+
+
+def test_patterns_too_large_for_a_set_are_searched_one_by_one() -> None:
+    patterns = [(b"(?:ab){900}", False), (b"z{900}|needle", True)]
+    assert matcher(patterns)(b"a NEEDLE here") and not matcher(patterns)(b"nothing")
