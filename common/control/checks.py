@@ -2,7 +2,8 @@
 
 Checks start spread over the shortest interval, so that no server is asked for all its names at one moment, and `spread-checks` adds chance
 to each pause. What an operator changes of a check (`set server … check-port`, `agent-send` …) holds from the next one on. A reload begins
-the tasks anew; scores stand in the shared states, which the next generation inherits.
+the tasks anew, each with its next check when it would have come anyway; scores stand in the shared states, which the next generation
+inherits.
 
 Source: HAProxy configuration manual 5.2 "check", "inter", "agent-check", 3.2 "spread-checks", "max-spread-checks", 4.2 "timeout check".
 """
@@ -49,6 +50,7 @@ from common.observe.states import (
     S_ADMIN,
     S_AGENT_STATE,
     S_CHECK_STATE,
+    S_CHECKED_AT_MS,
     S_PORT,
     S_WEIGHT,
     read_texts,
@@ -111,7 +113,8 @@ class Checks:
         self._limit = trio.CapacityLimiter(most) if most else None  # one thread does them all
         self._running = {check.place: check for check in checks if check.word == S_CHECK_STATE}
         for number, check in enumerate(checks):
-            nursery.start_soon(self._repeat, check, window_s * number / len(checks), spread)
+            due_s = check.due_s(self._plane.now)
+            nursery.start_soon(self._repeat, check, window_s * number / len(checks) if due_s is None else due_s, spread)
 
     def _all(self) -> Iterator[_Check]:
         for position, proxy in enumerate(self._plane.config.proxies):
@@ -185,6 +188,11 @@ class _Check:
 
     def pause_s(self) -> float:
         return health_of(self._block).interval_s(self.intervals())
+
+    def due_s(self, now: float) -> float | None:
+        """How soon the next one is due, as the generation before this one has checked; None if it has not."""
+        checked_at_ms = self._block[S_CHECKED_AT_MS]
+        return max(0.0, checked_at_ms / 1000 + self.pause_s() - now) if checked_at_ms else None
 
     def hurry(self) -> None:
         """The next check is to come after `fastinter`."""
@@ -312,6 +320,10 @@ class _AgentCheck(_Check):
 
     def pause_s(self) -> float:
         return self.intervals().inter_s
+
+    def due_s(self, now: float) -> float | None:
+        """An agent is asked soon."""
+        return None
 
     def is_on(self) -> bool:
         """Agents are asked in maintenance too: only they can end what they began."""

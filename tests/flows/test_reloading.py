@@ -373,3 +373,38 @@ def get_answer(flow: Flow) -> bytes:
         return get(flow)
     finally:
         server.stop()
+
+
+def test_checks_keep_their_pace_over_reloads_and_their_results_stand(tmp_path: Path) -> None:
+    """Reloads that come faster than checks neither put them off, nor multiply them, nor bring a server that is down into use."""
+    text = (
+        _CONFIGURATION
+        + """
+listen checked
+    bind <listen:checked>
+    retries 0
+    server up <server:web> check inter 1s fall 1
+    server down <refused:down> check inter 1s fall 1
+backend counted
+    option httpchk
+    server first <server:first> check inter 1s
+    server last <server:last> check inter 1s
+"""
+    )
+    with Flow(tmp_path, (USHER, text)) as flow:
+        server, first, last = (AnsweringServer(flow.server(name)) for name in ("web", "first", "last"))
+        flow.log.expect("^Server checked/down is DOWN")
+        eventually(lambda: first.answered and last.answered, "both are checked")
+        began, before = time.monotonic(), [first.answered, last.answered]
+        while time.monotonic() < began + 3.0:
+            assert operate(flow, "reload").startswith("Success=1")
+            assert {get(flow, "checked") for _ in range(4)} == {OK}
+        elapsed_s = time.monotonic() - began
+        for counted, was in zip((first, last), before, strict=True):
+            assert elapsed_s / 2 - 1 <= counted.answered - was <= elapsed_s + 2, (elapsed_s, counted.answered, was)
+        rows = [line.split(",") for line in operate(flow, "show stat").splitlines() if line.startswith("checked,")]
+        states = {row[1]: row[17] for row in rows}
+        assert states["down"].startswith("DOWN") and states["up"] == "UP", states
+        assert not flow.log.seen("^Server checked/down is (UP|DOWN)"), "nothing has changed"
+        for one in (server, first, last):
+            one.stop()
