@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from common.process import program
+from tests.flows import certificates
 from tests.flows.answering import AnsweringServer
 from tests.flows.harness import Flow, defaults
 from tests.flows.peers import eventually
@@ -64,10 +65,11 @@ RELOADS = 20
 class Crowd:
     """tests/flows/crowd.py at work. `lost` ends it and says what was lost."""
 
-    def __init__(self, flow: Flow, listen: str) -> None:
+    def __init__(self, flow: Flow, listen: str, *trusted: str) -> None:
+        """trusted: the file of the CA, for a crowd that speaks TLS."""
         listening = flow.server("web").socket
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.flows.crowd", str(flow.port(listen)), str(listening.fileno())],
+            [sys.executable, "-m", "tests.flows.crowd", str(flow.port(listen)), str(listening.fileno()), *trusted],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[listening.fileno()], cwd=source_root(), text=True,
         )  # fmt: skip
         assert self.process.stdout
@@ -91,8 +93,8 @@ class Crowd:
 
 
 @contextmanager
-def crowd(flow: Flow, listen: str) -> Iterator[Crowd]:
-    made = Crowd(flow, listen)
+def crowd(flow: Flow, listen: str, *trusted: str) -> Iterator[Crowd]:
+    made = Crowd(flow, listen, *trusted)
     try:
         yield made
     finally:
@@ -408,3 +410,27 @@ backend counted
         assert not flow.log.seen("^Server checked/down is (UP|DOWN)"), "nothing has changed"
         for one in (server, first, last):
             one.stop()
+
+
+def test_reloads_lose_no_client_that_speaks_tls(tmp_path: Path) -> None:
+    certificates.put_into(tmp_path)
+    text = _CONFIGURATION + "listen tls\n    bind <listen:tls> ssl crt <file:localhost.pem>\n    server s <server:web>\n"
+    with Flow(tmp_path, (USHER, text)) as flow, crowd(flow, "tls", str(tmp_path / "ca.pem")) as clients:
+        for _ in range(5):
+            assert operate(flow, "reload").startswith("Success=1"), flow.instance.output
+        assert clients.lost() == {}
+
+
+def test_a_full_disk_where_it_speaks_to_stops_no_reload(tmp_path: Path) -> None:
+    def into_a_full_disk() -> None:
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, 1)
+        os.dup2(full, 2)
+
+    with Flow(tmp_path, (USHER, _CONFIGURATION), before_exec=into_a_full_disk) as flow:
+        server = AnsweringServer(flow.server("web"))
+        assert operate(flow, "reload").startswith("Success=1")
+        rewrite(flow, lambda text: text + "nonsense\n")
+        assert operate(flow, "reload").startswith("Success=0\n--\n[ALERT]")
+        assert get(flow) == OK
+        server.stop()
