@@ -7,7 +7,7 @@ Source: HAProxy configuration manual 5.1 "crt", 3.1 "ssl-load-extra-files".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -112,12 +112,14 @@ def _word(state: State, place: Place, word: str, lookup: Lookup) -> None:
     except OSError:
         pass
     for path in bundle_of(word, lookup, exists):
-        _file(state, place, path, lookup, None)
+        _file(state, place, path, lookup, None, read)
 
 
-def _file(state: State, place: Place, path: str, lookup: Lookup, known: StoredCertificate | None) -> None:
+def _file(
+    state: State, place: Place, path: str, lookup: Lookup, known: StoredCertificate | None, read: Callable[[str], bytes] | None = None
+) -> None:
     try:
-        found = load(path, state.read, lookup, known)
+        found = load(path, read or state.read, lookup, known)
     except CertificateError as error:
         state.alert_at(place, f"{error}.", error.hint, error.slug)
         return
