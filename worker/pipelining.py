@@ -151,16 +151,15 @@ def may_share(exchange: Exchange, request: Request) -> bool:
     )
 
 
-def joinable(server: Server, exchange: Exchange) -> Pipe | None:
-    """A pipe of that server with room in line for this request."""
-    if not server.pipes:
-        return None
+def _line_up(server: Server, exchange: Exchange, turn: Turn) -> Pipe | None:
+    """Put it in line on a pipe of that server that has room for it."""
     name = server.server_name(exchange) if server.tls is not None else None
     first = exchange.is_first_request
     for pipe in server.pipes:
         if first and not (server.reuse is Reuse.ALWAYS or (server.reuse is Reuse.AGGRESSIVE and pipe.connection.requests > 1)):
             continue
-        if pipe.book.may_take(_SAFE) and pipe.connection.name == name:
+        if pipe.connection.name == name and pipe.book.try_send(turn, _SAFE):
+            pipe.turns.append(turn)
             return pipe
     return None
 
@@ -175,22 +174,24 @@ async def join(exchange: Exchange, backend: Backend, pump: Pump) -> tuple[Respon
     if server is None:
         return None
     exchange.leased = server
-    if server.depth < 2 or ((backend.queue.queued(server.position) or backend.queue.queued()) and not exchange.is_invited):
+    if not server.pipes or server.depth < 2:
         return None
-    pipe = joinable(server, exchange)
+    if not (backend.unlimited or exchange.is_invited) and (backend.queue.queued(server.position) or backend.queue.queued()):
+        return None
+    strand = pump.current
+    assert strand is not None
+    head = head_for(exchange, request, backend)  # first: it may be too big
+    turn = Turn(exchange, strand)
+    pipe = _line_up(server, exchange, turn)
     if pipe is None:
         return None
     exchange.is_invited = False
-    strand = pump.current
-    assert strand is not None
     connection = pipe.connection
-    turn = Turn(exchange, strand)
-    pipe.enter(turn)
     connection.requests += 1
     exchange.queued_at = exchange.connected_at = pump.now
     exchange.bc_reused = True
     exchange.step = _HEADERS
-    pipe.outbox.append(head_for(exchange, request, backend))
+    pipe.outbox.append(head)
     server.flush_soon(pipe)
     try:
         while not (turn.has_baton or turn.lost):

@@ -99,8 +99,15 @@ class PipelinedConnection(Generic[T]):
 
     def send(self, item: T, kind: Repeatable, exclusive: bool = False) -> None:
         """A new request is on its way; `may_take` said yes."""
-        assert self.may_take(kind, exclusive), f"{kind} onto {self!r}"
+        taken = self.try_send(item, kind, exclusive)
+        assert taken, f"{kind} onto {self!r}"
+
+    def try_send(self, item: T, kind: Repeatable, exclusive: bool = False) -> bool:
+        """Put it in line if `may_take` says yes; whether it does."""
+        if not self.may_take(kind, exclusive):
+            return False
         self._push(item, kind, exclusive)
+        return True
 
     def unblock(self) -> None:
         """The last request does not need the connection for itself any more: its body is sent, and it is safe."""
