@@ -119,3 +119,34 @@ def test_signal_during_the_start_is_obeyed(program: Program, tmp_path: Path, num
     with Flow(tmp_path, (program, _CONFIGURATION), until_ready=False) as flow:
         flow.end_signal = number
         flow.instance.stop(number)
+
+
+_WAITING = defaults(default_lines="timeout http-keep-alive 10s") + """
+listen web
+    bind <listen:web>
+    option idle-close-on-response
+    server s <server:web>
+"""
+
+
+def test_idle_close_on_response_answers_one_more_request_of_an_idle_client(program: Program, tmp_path: Path) -> None:
+    with Flow(tmp_path, (program, _WAITING)) as flow:
+        client = flow.connect("web")
+        server = None
+        for number in range(2):
+            client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+            server = server or flow.server("web").accept()
+            server.receive_until(b"\r\n\r\n")
+            server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            answer = client.receive_until(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert (b"connection: close" in answer.lower()) is bool(number)
+            assert client.receive_exactly(2) == b"ok"
+            if not number:
+                flow.instance.send_signal(signal.SIGUSR1)
+                eventually(lambda: refuses(flow.places.address("web")), "new connections are refused")
+        assert client.ends() == "eof"
+        assert flow.instance.wait() == 0
+        client.close()
+        assert server is not None
+        server.close()
