@@ -40,6 +40,12 @@ def make_bodies(work: Path) -> None:
         (work / "www" / name).write_bytes(os.urandom(size))
 
 
+def make_maps(work: Path) -> None:
+    """Hosts and the backend of each, a few and many."""
+    for count in (10, 1000):
+        (work / f"hosts-{count}.map").write_text("".join(f"host{number}.example be\n" for number in range(count)))
+
+
 def start_server(work: Path) -> subprocess.Popen[bytes]:
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     return subprocess.Popen([program, "-p", str(work), "-c", "backend.conf"], cwd=work, start_new_session=True)
@@ -137,6 +143,7 @@ def main() -> None:
         work = Path(folder)
         make_certificates(work)
         make_bodies(work)
+        make_maps(work)
         for entry in arguments.spec.resolve().parent.iterdir():
             shutil.copy(entry, work)  # nginx looks for certificates beside its configuration
         server = start_server(work)
