@@ -13,6 +13,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 
 from common.config.certificate_file import CertificateError, CertificateFile, revised, staple_for
 from common.config.crt_list import read_line
@@ -255,6 +256,18 @@ def show_names(asked: Asked[World]) -> str:
             for name in (*entry.served(), *(["*"] if entry in tls.names.default else [])):
                 where = f"{frontend}/{bind.place.file}:{bind.place.line}"
                 rows.append(f"{where}\t{name}\t{excluded}\t{file.kind.lower()}\t{file.path}\t{dates}")
+    return "\n".join(rows) + "\n"
+
+
+@COMMANDS.answers("show tls-keys")
+def show_keys(asked: Asked[World]) -> str:
+    """The rings of ticket keys: there are no files, and no key is ever shown. Ids count the binds with TLS, in their order."""
+    now, wanted = asked.world.pump.now, asked.word(2)
+    rows = ["# id (file)" if wanted in ("", "*") else "# id secret"]
+    for number, (bind, tls) in enumerate(_listening(asked.world)):
+        if wanted in ("", "*", str(number), f"#{number}"):
+            left = "for good" if tls.ring.until == inf else f"for {max(tls.ring.until - now, 0):.0f} s"
+            rows.append(f"{number} (in memory: {bind.place.file}:{bind.place.line}, {left}, {len(tls.ring.old)} before it honoured)")
     return "\n".join(rows) + "\n"
 
 

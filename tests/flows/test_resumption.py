@@ -101,6 +101,7 @@ def test_a_hundred_reconnects_over_certificate_changes_worker_kills_and_reloads(
             eventually(lambda before=before: not before & set(flow.instance.by_role("worker")), "another generation")  # type: ignore[misc]
         resumed += client.comes("b.example" if number % 7 == 3 else "a.example")
     assert resumed == 100
+    assert "0 (in memory: " in ask(flow, "show tls-keys")
     info = ask(flow, "show info")
     found = re.search(r"SslFrontendSessionReuse_pct: ([0-9]+)", info)
     assert found and int(found[1]) >= 95, info
