@@ -37,6 +37,7 @@ _WHERE = {
     "http-response": Where.RESPONSE,
     "http-after-response": Where.RESPONSE,
 }
+_MISPLACED = " cannot be used in "
 _NEVER = ("always_false",)  # stands in for an ACL that does not compile, so that it is complained about once
 
 
@@ -45,6 +46,8 @@ def check_acl(scope: Scope, statement: Statement, acl: Acl) -> None:
 
     def compile_it(environment: CompileEnvironment) -> None:
         compile_criterion(acl.words, environment, acl.place)
+        # Where it may be asked is for the rules to say that name it.
+        environment.warnings[:] = [sentence for sentence in environment.warnings if _MISPLACED not in sentence]
 
     _defer(scope, statement, 1, f"error detected while parsing ACL '{acl.name}' : ", compile_it, acl=acl)
 

@@ -114,3 +114,14 @@ def test_every_finding_of_ours_is_a_notice() -> None:
 def test_loop_of_tracking_ends() -> None:
     found = slugs("backend b\n server a 192.0.2.1:1 track b\n server b 192.0.2.1:2 track a\n")
     assert [severity for severity, _ in found if severity == "alert"] == ["alert", "alert"]
+
+
+def test_an_acl_of_responses_is_no_mistake_where_it_is_declared() -> None:
+    """Which rules may ask it is said of the rules that do."""
+    text = (
+        "defaults\n mode http\n timeout client 1s\n timeout connect 1s\n timeout server 1s\n"
+        "listen a\n bind :1\n acl bad status 500\n http-response deny if bad\n server s 192.0.2.1:1\n"
+    )
+    assert load([("t.cfg", text.encode())], {}, options=LoadOptions()).diagnostics == []
+    wrong = text.replace("http-response deny if bad", "http-request deny if bad")
+    assert ["never matches" in found.message for found in load([("t.cfg", wrong.encode())], {}, options=LoadOptions()).diagnostics] == [True]
