@@ -20,6 +20,8 @@ from common.acl.types import Typed
 from common.acl.xxhash import xxh64
 from common.model import AddressKind
 from common.tables.samples import SampleTable
+from worker.http.editor import RequestEditor
+from worker.http.message import Request
 from worker.persistence.answered import Set, due, inserted, treat
 from worker.persistence.cacheable import is_cacheable
 from worker.persistence.jar import Jar, Offer, Reading
@@ -33,16 +35,18 @@ if TYPE_CHECKING:
 
 
 STORES_MAX = 8
+HIDDEN_MAX = 1024  # heads without our cookies that are remembered
 
 
 class Stuck:
     """What is known of one exchange. direct: something chose the server before the algorithm. offer: the client's cookie.
     stores: keys under which tables are to remember the server."""
 
-    __slots__ = ("direct", "ignored", "offer", "shown", "stores")
+    __slots__ = ("direct", "ignored", "offer", "offers", "shown", "stores")
 
     def __init__(self) -> None:
         self.direct = False
+        self.offers: list[Offer] = []
         self.stores: list[tuple[SampleTable, Typed]] = []
         self.ignored = False
         self.offer: Offer | None = None
@@ -52,7 +56,7 @@ class Stuck:
 class Stickiness:
     """See the module."""
 
-    __slots__ = ("_address_of_rdp", "_by_mark", "_jar", "_key", "_rules", "_settings", "backend", "forces")
+    __slots__ = ("_address_of_rdp", "_by_mark", "_hidden", "_jar", "_key", "_rules", "_settings", "backend", "forces")
 
     def __init__(self, backend: Backend, settings: CookieSettings | None) -> None:
         proxy = backend.model
@@ -64,6 +68,7 @@ class Stickiness:
         lines = proxy.extra.get("dynamic-cookie-key", ())
         self._key = lines[-1][0].encode() if lines and settings is not None and settings.dynamic else None
         self._by_mark: dict[bytes, list[Server]] | None = None
+        self._hidden: dict[Request, tuple[bytes | None, RequestEditor]] = {}
         self._address_of_rdp = _rdp_getter(backend)
 
     @staticmethod
@@ -117,8 +122,10 @@ class Stickiness:
         lines = request.values(b"cookie") if request is not None else ()
         readings = [reading for line in lines if (reading := jar.read(line)) is not None]
         server = named
-        if readings:
-            offers = [offer for reading in readings for offer in reading.offers]
+        offers = stuck.offers  # of an earlier choice: the server that was chosen went down while the client waited for it
+        if readings or offers:
+            if not offers:
+                offers = stuck.offers = [offer for reading in readings for offer in reading.offers]
             if named is not None or stuck.ignored:
                 stuck.shown = Shown.UNUSED if offers else Shown.NONE
             else:
@@ -195,12 +202,25 @@ class Stickiness:
         assert jar is not None
         if all(reading.forwarded(chosen) is reading.line for reading in readings):
             return
+        head = exchange.head
+        if exchange.request_editor is None and head is not None:
+            # Heads come again and again, and after this nothing changes a request any more: one editor serves all who send this head.
+            known = self._hidden.get(head)
+            if known is not None and known[0] == chosen:
+                exchange.request_editor = known[1]
+                return
 
         def forwarded(line: bytes) -> bytes:
             reading = jar.read(line)
             return line if reading is None else reading.forwarded(chosen)
 
-        exchange.edit_request().map_header(b"cookie", forwarded)
+        fresh = exchange.request_editor is None
+        editor = exchange.edit_request()
+        editor.map_header(b"cookie", forwarded)
+        if fresh and head is not None:
+            if len(self._hidden) >= HIDDEN_MAX:
+                self._hidden.clear()
+            self._hidden[head] = (chosen, editor)
 
     # --- the response --------------------------------------------------------------------------------------------
 
@@ -241,6 +261,8 @@ class Stickiness:
         told, found = Set.NONE, False
         mark = self._mark_of(server)
         values = response.values(b"set-cookie")
+        if not values and stuck.direct and not settings.dates and (stuck.offer is None or not (stuck.offer.last or stuck.offer.first)):
+            return  # the usual case: the client is where its cookie says
         if values:
             led_here = stuck.direct and stuck.shown is Shown.VALID
             found, told, fields = treat(jar, values, mark, led_here=led_here)

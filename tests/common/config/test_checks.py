@@ -124,4 +124,5 @@ def test_an_acl_of_responses_is_no_mistake_where_it_is_declared() -> None:
     )
     assert load([("t.cfg", text.encode())], {}, options=LoadOptions()).diagnostics == []
     wrong = text.replace("http-response deny if bad", "http-request deny if bad")
-    assert ["never matches" in found.message for found in load([("t.cfg", wrong.encode())], {}, options=LoadOptions()).diagnostics] == [True]
+    found = load([("t.cfg", wrong.encode())], {}, options=LoadOptions()).diagnostics
+    assert ["never matches" in one.message for one in found] == [True]
