@@ -149,6 +149,7 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
             backend.retry_budget,
         )
         if decision.action is Action.STOP:
+            server.count_given_up()
             exchange.frontend.count_reason(decision.slug)
             raise ConnectFailed(b"RC" if slug.endswith("exhausted") else decision.termination, decision.status, slug)
         exchange.retries += 1

@@ -162,6 +162,8 @@ def account_end(exchange: Exchange) -> None:
         words[BIN] += bytes_in
         words[BOUT] += bytes_out
         if kind is not None:
+            if exchange.response_at is None:
+                words = backend.tally.words  # our own answer, none of the server
             words[kind] += 1
         if not tally.dirty:
             tally.touch()

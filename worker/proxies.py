@@ -144,6 +144,8 @@ class Frontend:
             words[f.H1SESS] = words[f.STOT]
             words[f.H1_OPEN_CONNECTIONS] = self.connections
             words[f.H1REQ] = words[f.REQ_TOT]
+        else:
+            words[f.REQ_TOT] = 0  # what a tunnel carries is no request
 
     def count_cut(self, exchange: Exchange) -> None:
         """An exchange that did not end by itself: whose fault, by the first termination letter."""
@@ -152,7 +154,15 @@ class Frontend:
         if cause in (b"C", b"c"):
             tally.words[f.CLI_ABRT] += 1
         elif cause in (b"S", b"s"):
-            tally.words[f.SRV_ABRT if exchange.response_started else f.ERESP] += 1
+            if exchange.response_started:
+                tally.words[f.SRV_ABRT] += 1
+            elif exchange.termination[1:] not in (b"C", b"Q"):
+                tally.words[f.ERESP] += 1
+            elif exchange.leased is None and exchange.routed is not None:
+                exchange.routed.tally.words[f.ECON] += 1  # nobody there; a server that was tried has counted it
+                exchange.routed.tally.touch()
+        elif exchange.termination[:2] == b"PH" and exchange.slug not in ("silently_dropped", "response_denied"):
+            tally.words[f.ERESP] += 1  # what came was no response
         elif cause == b"P":
             self.tally.words[f.DREQ] += 1
         tally.touch()

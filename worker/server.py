@@ -337,7 +337,9 @@ class Server:
         words[f.QCUR] = queue.queued(self.position)
         words[f.IDLE_CONN_CUR] = self.idle.count
         words[f.USED_CONN_CUR] = self.idle.lent
-        words[f.REUSE] = words[f.STOT] - words[f.CONNECT]
+        words[f.REUSE] = max(words[f.REUSE], words[f.STOT] - words[f.CONNECT])
+        words[f.LBTOT] = words[f.STOT] - words[f.WRETR]  # how often it was chosen: a retry is no new choice
+        words[f.REQ_TOT] = max(words[f.REQ_TOT], words[f.STOT] - words[f.WRETR] - words[f.WREDIS] - words[f.ECON])
 
     # --- counting ----------------------------------------------------------------------------------------------------
 
@@ -353,15 +355,26 @@ class Server:
             self.watch.connected()
 
     def count_failed_connect(self) -> None:
-        self.words[f.ECON] += 1
+        """One attempt: it may be tried again."""
+        self.words[f.CONNECT] += 1
+        self.tally.touch()
         if self.watch is not None:
             self.watch.not_connected()
 
+    def count_given_up(self) -> None:
+        """A request that got no connection here, after all attempts."""
+        self.words[f.ECON] += 1
+        self.tally.touch()
+
     def count_retry(self) -> None:
         self.words[f.WRETR] += 1
+        self.words[f.STOT] += 1  # of the attempt that failed; the last one is counted when the exchange ends
+        self.tally.touch()
 
     def count_redispatch(self) -> None:
         self.words[f.WREDIS] += 1
+        self.words[f.STOT] += 1
+        self.tally.touch()
 
 
 def _name_in(host: bytes) -> bytes | None:
