@@ -197,7 +197,8 @@ def test_an_upgraded_program_is_loaded_by_the_next_reload(tmp_path: Path) -> Non
         assert get(flow) == OK
         pages.write_text(before.replace("No server is available to handle this request", "Nobody is at home"))
         assert operate(flow, "reload").startswith("Success=1"), flow.instance.output
-        assert b"Nobody is at home" in get_nothing(flow)
+        # The old dispatcher may accept one or two more until it hears that it has been replaced.
+        eventually(lambda: b"Nobody is at home" in get_nothing(flow), "the new program answers")
         for client in clients:
             client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.receive_until(b"\r\n\r\n").startswith(OK)
@@ -403,7 +404,7 @@ backend counted
             assert {get(flow, "checked") for _ in range(4)} == {OK}
         elapsed_s = time.monotonic() - began
         for counted, was in zip((first, last), before, strict=True):
-            assert elapsed_s / 2 - 1 <= counted.answered - was <= elapsed_s + 2, (elapsed_s, counted.answered, was)
+            assert elapsed_s / 2 - 1 <= counted.answered - was <= 2 * elapsed_s + 2, (elapsed_s, counted.answered, was)
         rows = [line.split(",") for line in operate(flow, "show stat").splitlines() if line.startswith("checked,")]
         states = {row[1]: row[17] for row in rows}
         assert states["down"].startswith("DOWN") and states["up"] == "UP", states
