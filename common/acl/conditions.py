@@ -210,6 +210,8 @@ def compile_criterion(
     text = " ".join(words)
     about = _description(calls[0].name, place)
     patterns = parse_patterns(words[1:], expression.type, implied, versions, environment, about, offset + 1, owner)
+    if calls[0].name == "http_auth_group" and not expression.converted:
+        _check_groups(calls[0], patterns, environment, offset)
     convert = caster(patterns.method, expression.type)
     if convert is None:
         raise ExpressionError(
@@ -224,6 +226,17 @@ def compile_criterion(
     if not available:
         return Criterion(text, expression, patterns, convert, lambda facts: False, place)
     return Criterion(text, expression, patterns, convert, _criterion_test(expression, convert, patterns.index), place)
+
+
+def _check_groups(call: Call, patterns: Patterns, environment: CompileEnvironment, offset: int) -> None:
+    """Groups that the userlist has not would never match, and whoever wrote them believes that somebody is let in."""
+    if environment.config is None or not call.arguments:
+        return
+    known = environment.config.groups.get(call.arguments[0], [])
+    for entry in (entry for one in patterns.lists if not one.name for entry in one.entries.values()):
+        group = entry.key.decode("utf-8", "replace")
+        if group not in known:
+            raise ExpressionError(f'userlist "{call.arguments[0]}" has no group "{group}"', offset, did_you_mean(group, known))
 
 
 def _criterion_expression(calls: list[Call], environment: CompileEnvironment) -> tuple[Expression, Method | None, bool, bool]:

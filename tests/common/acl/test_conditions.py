@@ -182,7 +182,7 @@ def test_every_acl_keyword_names_a_fetch(name: str) -> None:
     argument = "(0,1)" if "payload" in name and "lv" not in name else "(0,1)" if "payload_lv" in name else argument
     argument = "(users)" if name == "http_auth_group" else argument
     pattern = {"len": "5", "int": "5", "bin": "00"}.get(keyword.method.value, "x")
-    surroundings = environment(where, config=model.Config(userlists={"users": []}))
+    surroundings = environment(where, config=model.Config(userlists={"users": []}, groups={"users": ["x"]}))
     compile_criterion([name + argument, pattern], surroundings)
     assert not surroundings.warnings
 

@@ -21,6 +21,7 @@ USERS = [
 def listed() -> CompileEnvironment:
     config = model.Config()
     config.userlists["users"] = USERS
+    config.groups["users"] = ["admins", "staff"]
     return environment(config=config)
 
 
@@ -60,6 +61,12 @@ def test_groups_are_what_acls_match() -> None:
     condition = compile_condition(["{", "http_auth_group(users)", "staff", "}"], {}, surroundings)
     assert condition.test(basic(b"ann:secret"))
     assert not condition.test(basic(b"bob:Hello world!"))
+
+
+def test_a_group_that_there_is_not_is_told() -> None:
+    with pytest.raises(ExpressionError, match='no group "staf"') as caught:
+        compile_condition(["{", "http_auth_group(users)", "staff", "staf", "}"], {}, listed())
+    assert "staff" in caught.value.hint
 
 
 def test_rules_share_one_living_list() -> None:
