@@ -60,7 +60,8 @@ class Receiver(Protocol):
     pump: Pump
     number: int
     generation: int
-    handshakes: int
+    @property
+    def handshakes(self) -> int: ...
 
     @property
     def connections_here(self) -> int: ...

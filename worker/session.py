@@ -26,6 +26,7 @@ from common.wire.proxy_header import ProxyHeader
 from worker import decide, misdirected, tracking, tunnel
 from worker.bad_messages import keep_request
 from worker.exchange import Exchange
+from worker.handshakes import TooLate
 from worker.http.head import Request
 from worker.linger import linger
 from worker.outcome import log_unread, refuse_unread
@@ -187,6 +188,9 @@ class Session:
                 if error.slug in _NO_TLS:
                     await misdirected.instead_of_tls(self, error.slug)
                 return self._refuse(_TLS_FAULTS.get(error.slug, ConnectionFault.TLS_HANDSHAKE), error.slug)
+            except TooLate:
+                self.stream.abort()
+                return self._refuse(ConnectionFault.TLS_TIMEOUT, "handshake_too_late")
             except DeadlinePassed:
                 if self.phase == "handshake":
                     return self._refuse(ConnectionFault.TLS_TIMEOUT, "handshake_timeout")
@@ -223,20 +227,22 @@ class Session:
         self.dst, self.dst_port = header.destination_packed, header.destination_port
 
     async def _handshake(self, deadline: float) -> None:
-        """Raises TlsError, DeadlinePassed."""
+        """Raises TlsError, DeadlinePassed, TooLate."""
         bind = self.world.bind_tls(self.bind)
         hello = await look_at_hello(self.stream, deadline) if bind.wants_hello(self.world.pump.now) else None
         stream = bind.over(self.stream, hello)
         self.stream = stream
-        self.world.handshakes += 1
+        handshakes = self.world.handshaking
+        handshakes.begin()
         words = self.proxy.tally.words
         try:
+            await handshakes.turn(deadline)
             await stream.handshake(deadline)
         except BaseException:
             words[f.SSL_FAILED_HANDSHAKE] += 1
             raise
         finally:
-            self.world.handshakes -= 1
+            handshakes.end(self.world.channels)
         words[f.SSL_SESS] += 1
         words[f.SSL_CUR] += 1
         if stream.is_resumed:
@@ -247,6 +253,7 @@ class Session:
         """Exchange after exchange until one says close, or the client does. buffered: what was received before."""
         stream, frontend, pump, seat = self.stream, self.proxy, self.world.pump, self.seat
         reader = frontend.reader
+        has_low_priority = self.bind.nice > 0
         in_turn = 0
         exchange_start = self.opened_at
         wait_s = frontend.request_s
@@ -302,6 +309,8 @@ class Session:
             exchange.bytes_in = end
             exchange.request_at = pump.now
             exchange.client_buffer = buffered[end:] if end < len(buffered) else b""
+            if has_low_priority:
+                await pump.late()
             if not await exchange.run():
                 return None
             buffered = exchange.client_buffer

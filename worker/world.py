@@ -43,6 +43,7 @@ from worker.certs import BindTls
 from worker.continuous import Continuous
 from worker.cut import Cut
 from worker.drain import Drain
+from worker.handshakes import Handshakes
 from worker.orders import Orders
 from worker.pages import ErrorPages
 from worker.proxies import Backend, Frontend
@@ -84,7 +85,7 @@ class World:
         self.pump = Pump(self._crashed, self._pause)
         self.calls = Calls(self.pump, f"usher-calls-{launch.master_pid}-{launch.generation}-", self._called)
         self._fence_lock = threading.Lock()
-        self.handshakes = 0
+        self.handshaking = Handshakes(self.pump, self.config.globals)
         self.channels: set[Channel] = set()
         self.orphans: set[ChannelSeat] = set()
         self.sessions: set[Session] = set()
@@ -193,7 +194,7 @@ class World:
         self._process.words[f.CONN_TOT] += 1
         self._process.words[f.SCUR] += 1
         self._process.touch()
-        session.strand = self.pump.spawn(session.run(), "session", late=True)
+        session.strand = self.pump.spawn(session.run(), "session", late=bind.nice >= 0)
 
     def forget(self, session: Session) -> None:
         """A session has ended."""
@@ -236,6 +237,10 @@ class World:
     def next_session_id(self) -> int:
         self._session_ids += 1
         return self._session_ids
+
+    @property
+    def handshakes(self) -> int:
+        return self.handshaking.under_way
 
     @property
     def connections_here(self) -> int:

@@ -305,9 +305,7 @@ ROWS: tuple[Keyword[BindParser], ...] = (
         "nice",
         "<number>",
         _number("nice", least=-NICE_MAX, most=NICE_MAX),
-        "Accepted, without effect.",
-        status=Status.NOTICED,
-        instead="Connections are served in the order in which something happens on them; give slow ones processes of their own.",
+        "Above 0: requests of its clients wait until others had their turn. Below 0: new clients do not wait for established ones.",
     ),
     _row(
         "process",

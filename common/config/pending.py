@@ -18,8 +18,8 @@ SLUG = "not-yet"
 _GLOBAL = """
      pp2-never-send-local
     stats-file
-    tune.dispatch.handshake-deadline tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.handshakes-per-turn tune.http.cookielen
-    tune.http.logurilen tune.killer-window tune.max-rules-at-once
+    tune.h1.zero-copy-fwd-recv tune.h1.zero-copy-fwd-send tune.http.cookielen tune.http.logurilen tune.killer-window
+    tune.max-rules-at-once
     tune.pattern.cache-size
     tune.vars.global-max-size
     tune.vars.proc-max-size tune.vars.reqres-max-size tune.vars.sess-max-size tune.vars.txn-max-size

@@ -124,6 +124,10 @@ CLIENT: Final = (
     Reason("handshake_timeout", ("cR",), 0, "connection_timeout",
            'PROXY header or TLS handshake were not complete within "timeout client" (or "timeout client-hs").',
            "Connections opened in advance do this; so does a plain client on a TLS port that waits for a greeting."),
+    Reason("handshake_too_late", ("PR",), 0, "connection_timeout",
+           "More TLS handshakes came than this worker can do, and the client has waited for longer than "
+           '"tune.dispatch.handshake-deadline".',
+           "More workers or cores; certificates with ECDSA keys; session tickets."),
     Reason("proxy_header_missing", ("PR",), 0, "http_request_error",
            "The connection was closed before a PROXY header came.",
            _PROXY_CURE),
