@@ -219,8 +219,6 @@ LINES = {
     "redispatched": ("two", get("/x"), 'CLIENT [DATE] two redis/s2 t/t/t/t/t 200 B - - ---- C/+1 0/0 "GET /x HTTP/1.1"'),
     "tcp": ("raw", get("/x") + b"|half", "CLIENT [DATE] raw raw/s1 t/t/t B -- C/0 0/0"),
     "tcp_down": ("rawdown", b"x", "CLIENT [DATE] rawdown rawdown/s1 t/-1/t B SC C/1 0/0"),
-    "clf_bad": ("clf", b"bad\r\n\r\n",
-        '127.0.0.1 - - [DATE] "<BADREQ>" 400 N "" "" N N "clf" "clf" "<NOSRV>" -1 -1 -1 -1 N PR-- 1 1 0 0 0 0 0 "" "" '),
     "no_proxy_header": ("errors", b"GET / HTTP/1.1\r\n\r\n",
                         "ERR 127.0.0.1 errors 15 Received something which does not look like a PROXY protocol header <BADREQ> 0 1"),
     "no_proxy_header_at_all": ("errors2", b"|half",

@@ -163,8 +163,8 @@ def test_server_that_wants_a_certificate_and_gets_none_answers_nothing(flow: Flo
 
 @pytest.mark.parametrize(("name", "second"), [("verified", b"1"), ("unverified", b"1"), ("no_reuse", b"0")])
 def test_sessions_to_servers_are_resumed_unless_told_not_to(flow: Flow, name: str, second: bytes) -> None:
-    ask(flow, name)
-    assert ask(flow, name)[1][b"x-resumed"] == second
+    answers = [ask(flow, name)[1][b"x-resumed"] for _ in range(12)]  # HAProxy keeps a session per thread: not each one is the next's
+    assert (b"1" in answers) is (second == b"1")
 
 
 def test_versions_and_ciphers_are_ours_to_choose(flow: Flow) -> None:
