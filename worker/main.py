@@ -22,13 +22,7 @@ from common.process import privileges
 from common.process.launch import Launch, abns_channel_fd, channel_fd
 from common.process.switches import rejects_privileged_ports
 from common.process.tier import obey, open_control, open_counters, report_failure
-from worker import (  # noqa: F401  # they register what they answer
-    certificate_commands,
-    server_commands,
-    show_process,
-    show_sessions,
-    trust_commands,
-)
+from worker import certificate_commands, server_commands, show_process, show_sessions, trust_commands
 from worker.commands import COMMANDS
 from worker.drain import Listening
 from worker.receive import ClientDoor, accept_channels
@@ -36,6 +30,7 @@ from worker.world import World
 
 HEARTBEAT_S = 0.25
 COLLECT_AFTER = 20_000  # container objects more than freed before the collector looks at the young
+MODULES = (certificate_commands, server_commands, show_process, show_sessions, trust_commands)  # they registered what they answer
 _ABSTRACT = (AddressKind.ABNS, AddressKind.ABNSZ)
 
 
