@@ -83,6 +83,19 @@ def serving(module_flow: Flow) -> Iterator[Flow]:
         thread.stop()
 
 
+@pytest.fixture(autouse=True)
+def empty_tables(serving: Flow) -> None:
+    """Tests share one program: each begins with tables in which nothing of the others is left."""
+    tables = [name for name, lines in SECTIONS.items() if "stick-table" in lines] + ["pp/t1"]
+
+    def emptied(table: str) -> bool:
+        operator(serving, f"clear table {table}")
+        return "used:0" in operator(serving, f"show table {table}")
+
+    for table in tables:
+        eventually(lambda table=table: emptied(table), f"nothing in {table}")  # type: ignore[misc]
+
+
 def operator(flow: Flow, line: str) -> str:
     peer = flow.connect("operator")
     peer.send(line.encode() + b"\n")
