@@ -45,7 +45,7 @@ defaults
 
 def one_worker(program: str) -> str:
     """The global line for stories that tell of one process: what its clients share is not shared between processes."""
-    return "workers 1" if program == "usher" else ""
+    return "workers 1" if program == "usher" else "nbthread 1"
 
 
 def defaults(*, global_lines: str = "", default_lines: str = "") -> str:

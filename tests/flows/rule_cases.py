@@ -185,6 +185,7 @@ RESPONSE_RULES = [
 
 CONNECTION_RULES = [
     exactly("tcp_connection_accept", "tcp-request connection accept if { src 127.0.0.1 }", "tcp-request connection reject"),
+    Case("tcp_connection_reject", "tcp-request connection reject if { src 127.0.0.0/8 }", log=NONE),
     Case("tcp_session_reject", "tcp-request session reject if { src 127.0.0.0/8 }", log=NONE),
     plain("tcp_session_accept", "tcp-request session accept", "tcp-request session reject"),
     plain(

@@ -93,15 +93,24 @@ def test_long_log_lines_are_cut_at_the_same_length(both: tuple[Flow, Flow]) -> N
 
 def run(flow: Flow, case: Case) -> Outcome:
     server = AnsweringServer(flow.server(f"{case.name}.server"), prepared=wire(case.response))
-    client = flow.connect(f"{case.name}.client")
     try:
-        client.send(wire(case.request))
-        received = client.receive_to_end()
+        received = converse(flow, case)
         log = "" if case.log == NONE else flow.log.expect(case.log or f"{case.name}[ ~/]").text
         return Outcome(normal(received, exact=case.exact), tuple(normal(request) for request in server.requests), normal_log(log))
     finally:
-        client.close()
         server.stop()
+
+
+def converse(flow: Flow, case: Case) -> bytes:
+    """All that the client hears: nothing, if it is reset so early that connect() itself is told."""
+    try:
+        client = flow.connect(f"{case.name}.client")
+    except ConnectionResetError:
+        return b""
+    client.send(wire(case.request))
+    received = client.receive_to_end()
+    client.close()
+    return received
 
 
 def normal(data: bytes, *, exact: bool = False) -> tuple[object, ...]:

@@ -219,6 +219,8 @@ LINES = {
     "redispatched": ("two", get("/x"), 'CLIENT [DATE] two redis/s2 t/t/t/t/t 200 B - - ---- C/+1 0/0 "GET /x HTTP/1.1"'),
     "tcp": ("raw", get("/x") + b"|half", "CLIENT [DATE] raw raw/s1 t/t/t B -- C/0 0/0"),
     "tcp_down": ("rawdown", b"x", "CLIENT [DATE] rawdown rawdown/s1 t/-1/t B SC C/1 0/0"),
+    "clf_bad": ("clf", b"bad\r\n\r\n",
+        '127.0.0.1 - - [DATE] "<BADREQ>" 400 N "" "" N N "clf" "clf" "<NOSRV>" -1 -1 -1 -1 N PR-- C 0 0 0 "" "" '),
     "no_proxy_header": ("errors", b"GET / HTTP/1.1\r\n\r\n",
                         "ERR 127.0.0.1 errors 15 Received something which does not look like a PROXY protocol header <BADREQ> 0 1"),
     "no_proxy_header_at_all": ("errors2", b"|half",
@@ -269,6 +271,7 @@ def test_the_line_is_haproxys(module_flow: Flow, name: str) -> None:
     if name.startswith("clf"):
         text = re.sub(r'(?<= )\d{4,6} \d+(?= "clf")', "N N", text.replace(" 400 0 ", " 400 N ").replace(" 400 207 ", " 400 N "))
         text = re.sub(r"-1 -1 -1 -1 \d+ ", "-1 -1 -1 -1 N ", text)
+        text = re.sub(r"(?<= PR-- )\d+ \d+ \d+ \d+ (?=\d+ \d+ \d+ )", "C ", text)  # as in `normal`
     text = re.sub(r"\bH=\S+", "H=HOST", re.sub(r"\b([afl]c)=\d+", r"\1=N", text))
     assert normal(text) == expected
 
@@ -300,4 +303,5 @@ def test_who_waited_in_vain_has_a_time_in_the_queue(module_flow: Flow) -> None:
     send(module_flow, "queue", get("/waited"))
     line = module_flow.log.expect("/waited").text
     assert re.search(r" \d+/2\d\d/-1/-1/2\d\d 503 \d+ - - sQ-- ", line), line
-    first.close()
+    first.receive_to_end()
+    module_flow.log.expect("queue/s1 .* sH-- ")  # it is not left for the next test
