@@ -25,11 +25,10 @@ from math import inf
 from typing import Any, Protocol
 
 from common.model import AddressKind, Bind
-from common.net.fdpass import peer_credentials
 from common.net.listener import BACKLOG
+from common.net.peers import is_friend
 from common.net.pump import Pump, Strand
 from dispatcher.gates import Gates
-from dispatcher.handover import pause
 from dispatcher.level import Level
 from dispatcher.room import Room
 
@@ -195,26 +194,15 @@ class Door:
             level = "emerg" if error.errno in _OUT_OF_RESOURCES else "alert"
             owner.log(level, f"accept on {self.bind.address}: {error.strerror}; new connections wait in the kernel")
         self._shortage_at = owner.pump.now
-        await pause(owner.pump, ACCEPT_PAUSE_S)
+        await owner.pump.sleep(ACCEPT_PAUSE_S)
 
     def _is_friend(self, fd: int) -> bool:
-        """SO_PEERCRED of a client of an abstract name: such names have no file permissions."""
+        """Asked of the clients of an abstract name. The descriptor of one who is none is closed."""
         sock = stream_socket(fd, socket.AF_UNIX)
-        try:
-            pid, uid, _gid = peer_credentials(sock)
-        except OSError:
-            sock.close()
+        if not is_friend(self.owner, sock, str(self.bind.address)):
             return False
-        if self.owner.is_trusted(uid):
-            sock.detach()
-            return True
-        self.owner.log(
-            "warning",
-            f"connection to {self.bind.address} refused: process {pid} of user {uid} is neither root nor our own user; "
-            "'channel-uids' in section global lists others that may connect",
-        )
-        sock.close()
-        return False
+        sock.detach()
+        return True
 
 
 def stream_socket(fd: int, family: int) -> socket.socket:

@@ -17,7 +17,6 @@ from common.net.pump import Pump, Strand
 from common.observe.counters import Counters
 from common.observe.layout import G_RATE_CONNECTIONS, G_RATE_SESSIONS, G_RATE_SSL
 from common.observe.states import F_MAXCONN
-from dispatcher.handover import pause
 from dispatcher.policy.admission import Admission, Limits, ListenerLimits, Permission
 from dispatcher.policy.board import Board
 
@@ -50,7 +49,7 @@ class Gates:
             self._closed.append(self._pump.current)
             await self._pump.park()
         else:
-            await pause(self._pump, permission.wait_s)
+            await self._pump.sleep(permission.wait_s)
 
     def admit(self, bind: int) -> None:
         """One was accepted."""

@@ -23,8 +23,9 @@ from typing import Protocol
 
 from common.errors import WireError
 from common.net.claim_page import make_page
-from common.net.fdpass import Given, peer_credentials, send_descriptor
-from common.net.pump import DeadlinePassed, Pump
+from common.net.fdpass import Given, send_descriptor
+from common.net.peers import peer_credentials
+from common.net.pump import Pump
 from common.wire.claims import GiversCells
 from common.wire.handover import (
     MESSAGE_BYTES_MAX,
@@ -130,7 +131,7 @@ class Channel:
                     if pump.now - self._greeted_at > LASTING_S:
                         pause_s = RECONNECT_MIN_S
                     self._seat.lost()
-            await pause(pump, pause_s)
+            await pump.sleep(pause_s)
             pause_s = min(pause_s * 2, RECONNECT_MAX_S)
 
     # --- connecting ----------------------------------------------------------------------------------------------
@@ -254,18 +255,11 @@ class Channel:
     async def _wait_for_room(self, sock: socket.socket) -> None:
         """A pause first: room for one message may be there at once, and a slow worker should not cost us a turn for each."""
         try:
-            await pause(self._owner.pump, FULL_PAUSE_S)
+            await self._owner.pump.sleep(FULL_PAUSE_S)
         finally:
             self._waits_for_room = False
         if self._sock is sock:
             self._seat.unblocked()
-
-
-async def pause(pump: Pump, seconds: float) -> None:
-    try:
-        await pump.park(pump.now + seconds)
-    except DeadlinePassed:
-        pass
 
 
 def _shut_down(sock: socket.socket) -> None:

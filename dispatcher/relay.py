@@ -20,8 +20,8 @@ from common.acl.types import Variables
 from common.errors import WireError
 from common.model import Bind
 from common.net.dial import dial
-from common.net.fdpass import peer_credentials
 from common.net.introduction import read_header
+from common.net.peers import peer_credentials
 from common.net.pump import DeadlinePassed, Ended, Strand
 from common.net.relay import Flow, Idle, relay
 from common.net.stream import Stream
@@ -29,7 +29,6 @@ from common.observe import fields as f
 from common.wire.proxy_header import header_between
 from common.wire.proxy_protocol import SslInfo, TlvType, encode_ssl, encode_v1, encode_v2
 from common.wire.tlv import Tlvs
-from dispatcher.handover import pause
 from dispatcher.introduction import Welcome, header_of
 from dispatcher.proxies import RelayProxy, RelayServer
 from dispatcher.visitor import Visitor
@@ -210,7 +209,7 @@ class RelaySession:
             else:
                 counters[f.WRETR] += 1
                 if failed.termination != b"sC":
-                    await pause(pump, min(RETRY_PAUSE_S, proxy.connect_s))
+                    await pump.sleep(min(RETRY_PAUSE_S, proxy.connect_s))
 
     async def _place(self, excluded: set[int]) -> RelayServer:
         """The server to try next, after a wait in the queue when all are full. Raises _Failed, Ended."""

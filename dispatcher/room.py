@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from common.net.pump import Pump, Strand
-from dispatcher.handover import pause
 from dispatcher.policy.board import Board
 
 LOOK_S = 0.02  # how often one looks whether another dispatcher gave places back, which comes without an event
@@ -62,7 +61,7 @@ class Room:
     async def wait(self) -> None:
         """Until there may be room."""
         if self._board is not None:
-            await pause(self._pump, LOOK_S)
+            await self._pump.sleep(LOOK_S)
             return
         assert self._pump.current is not None
         self._closed.append(self._pump.current)

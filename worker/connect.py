@@ -159,7 +159,7 @@ async def lease(exchange: Exchange, backend: Backend, pump: Pump) -> ServerConne
         else:
             server.count_retry()
             if kind is Failure.CONNECT:
-                await _pause(pump, decision.pause_s)
+                await pump.sleep(decision.pause_s)
 
 
 async def _take_place(exchange: Exchange, backend: Backend, pump: Pump) -> None:
@@ -251,13 +251,6 @@ async def _park_unless_client_leaves(client: Stream, strand: Strand, deadline: f
             strand.parked = False
     if client.ended:
         raise ClientLeft
-
-
-async def _pause(pump: Pump, seconds: float) -> None:
-    try:
-        await pump.park(pump.now + seconds)
-    except DeadlinePassed:
-        pass
 
 
 async def _open(exchange: Exchange, backend: Backend, server: Server, pump: Pump) -> ServerConnection:

@@ -24,8 +24,8 @@ from common.process.switches import rejects_privileged_ports
 from common.process.tier import obey, open_control, open_counters, report_failure
 from worker import certificate_commands, server_commands, show_process, show_sessions, trust_commands
 from worker.commands import COMMANDS
+from worker.doors import ClientDoor, accept_channels
 from worker.drain import Listening
-from worker.receive import ClientDoor, accept_channels
 from worker.world import World
 
 HEARTBEAT_S = 0.25

@@ -1,4 +1,4 @@
-"""Where connections come from: dispatchers that hand descriptors over, and listening sockets of this worker's own.
+"""Where connections come from: dispatchers that hand descriptors over. (Listening sockets of this worker's own: doors.py.)
 
 Handover. Each dispatcher holds one SOCK_SEQPACKET channel to this worker. A message is one client: a connection id, the bind
 it came in by, a PROXY v2 header with its addresses, and its descriptor. What goes back, gathered per turn: *taken* (we
@@ -7,7 +7,6 @@ have read from it, so the dispatcher may close its copy and must not seat it els
 A client is claimed before the first read (common/wire/claims.py), for we may have hung without knowing, and he may be served
 elsewhere by now. He is let go of then without a trace: no byte, no shutdown of what is another worker's socket, no log line.
 
-Abstract names have no file permissions, so a peer is asked who it is (SO_PEERCRED) before it is believed.
 Source: unix(7); docs/architecture.md section 2.
 """
 
@@ -22,9 +21,9 @@ from typing import Protocol
 from common.errors import WireError
 from common.model import Bind
 from common.net.claim_page import open_page
-from common.net.fdpass import close_all, peer_credentials, receive_descriptor
-from common.net.pump import DeadlinePassed, Pump
-from common.net.sockaddr import has_privileged_port, packed
+from common.net.fdpass import close_all, receive_descriptor
+from common.net.pump import Pump
+from common.net.sockaddr import packed
 from common.net.stream import Stream
 from common.wire import handover
 from common.wire.claims import TakersCells, Withdrawn
@@ -253,7 +252,7 @@ class Channel:
                     except OSError as error:
                         if error.errno not in _OUT_OF_RESOURCES:
                             return
-                        await _pause(pump)
+                        await pump.sleep(ACCEPT_PAUSE_S)
                         continue
                     if received is None:
                         await self.stream.readable(inf)
@@ -265,7 +264,7 @@ class Channel:
                         if not self._begin(message, fds):
                             return
                     elif not self._receive(message, fds):
-                        await _pause(pump)
+                        await pump.sleep(ACCEPT_PAUSE_S)
                 else:
                     await pump.pause()
         finally:
@@ -366,134 +365,6 @@ def _stream_socket(fd: int) -> socket.socket:
         raise WireError("handover_not_a_socket")
     sock.setblocking(False)  # whoever gave it: one that blocks would hold everybody
     return sock
-
-
-async def accept_channels(receiver: Receiver, listener: socket.socket, bind: Bind | None) -> None:
-    """Accept dispatchers on a SEQPACKET name of ours for ever. bind: whose name it is; None for the worker's own channel."""
-    door = _Door(receiver, listener, "handover channel")
-    while True:
-        sock = door.accept()
-        if sock is None:
-            await door.wait()
-        elif _is_friend(receiver, sock, door.name):
-            channel = Channel(receiver, Stream(receiver.pump, sock), bind)
-            receiver.pump.spawn(channel.run(), "channel")
-
-
-class ClientDoor:
-    """A listening socket of this worker's own. check_peer: an abstract name."""
-
-    __slots__ = ("_bind", "_check_peer", "_door", "_receiver", "listener")
-
-    def __init__(self, receiver: Receiver, listener: socket.socket, bind: Bind, *, check_peer: bool) -> None:
-        self.listener = listener
-        self._receiver = receiver
-        self._bind = bind
-        self._check_peer = check_peer
-        self._door = _Door(receiver, listener, str(bind.address))
-
-    def reject_privileged_ports(self) -> None:
-        """Close what comes from a port below 1024 (`harden.reject-privileged-ports.tcp`)."""
-        self._door.rejects_privileged = True
-
-    async def run(self) -> None:
-        """Accept connections for ever."""
-        while True:
-            for _ in range(ACCEPTS_PER_TURN):
-                if not self._accept():
-                    await self._door.wait()
-                    break
-            else:
-                await self._receiver.pump.pause()
-
-    def sweep(self) -> None:
-        """Take who is in the backlog already: we are about to stop listening."""
-        while self._accept():
-            pass
-
-    def _accept(self) -> bool:
-        sock = self._door.accept()
-        if sock is None:
-            return False
-        if not self._check_peer or _is_friend(self._receiver, sock, self._door.name):
-            self._receiver.spawn_session(self._bind, Stream(self._receiver.pump, sock), None, None, introduced=False)
-        return True
-
-
-class _Door:
-    """A listening socket of ours. name: for the log."""
-
-    __slots__ = ("_complained_at", "_listener", "_receiver", "_stream", "_trouble", "name", "rejects_privileged")
-
-    def __init__(self, receiver: Receiver, listener: socket.socket, name: str) -> None:
-        self.name = name
-        self._receiver = receiver
-        self._listener = listener
-        self._stream = Stream(receiver.pump, listener)
-        self._trouble = False
-        self._complained_at = -inf
-        self.rejects_privileged = False
-
-    def accept(self) -> socket.socket | None:
-        """The next one who has come; None: `wait` before trying again."""
-        while True:
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
-                return None
-            except OSError as error:
-                if error.errno in _PEER_GONE:
-                    continue
-                self._trouble = True
-                self._complain(error)
-                return None
-            if self.rejects_privileged and has_privileged_port(address):
-                sock.close()
-                continue
-            sock.setblocking(False)
-            return sock
-
-    async def wait(self) -> None:
-        """For the next one; in trouble for a moment, in which they wait in the kernel's backlog."""
-        if self._trouble:
-            self._trouble = False
-            await _pause(self._receiver.pump)
-        else:
-            await self._stream.readable(inf)
-
-    def _complain(self, error: OSError) -> None:
-        now = self._receiver.pump.now
-        paused = error.errno == errno.EINVAL  # by an operator: it does not listen, in any process
-        if not paused and now - self._complained_at >= COMPLAIN_EVERY_S:
-            self._complained_at = now
-            level = "emerg" if error.errno in _OUT_OF_RESOURCES else "alert"
-            self._receiver.log(level, f"accept on {self.name}: {error.strerror}; new connections wait in the kernel")
-
-
-async def _pause(pump: Pump) -> None:
-    """Instead of spinning on what only time mends."""
-    try:
-        await pump.park(pump.now + ACCEPT_PAUSE_S)
-    except DeadlinePassed:
-        pass
-
-
-def _is_friend(receiver: Receiver, sock: socket.socket, where: str) -> bool:
-    """SO_PEERCRED: our own user, root, or one that the configuration lists. Others are logged and closed."""
-    try:
-        pid, uid, _gid = peer_credentials(sock)
-    except OSError:
-        sock.close()
-        return False
-    if receiver.is_trusted(uid):
-        return True
-    receiver.log(
-        "warning",
-        f"connection to {where} refused: process {pid} of user {uid} is neither root nor our own user; "
-        "'channel-uids' in section global lists others that may connect",
-    )
-    sock.close()
-    return False
 
 
 def real_addresses(sock: socket.socket) -> tuple[bytes, int, bytes, int]:

@@ -10,7 +10,6 @@ from enum import Enum
 
 _INT = struct.Struct("i")
 _ROOM = socket.CMSG_SPACE(_INT.size * 4)
-_CREDENTIALS = struct.Struct("3i")
 MESSAGE_BYTES_MAX = 65536
 
 
@@ -54,9 +53,3 @@ def receive_descriptor(channel: socket.socket) -> tuple[bytes, list[int]] | None
 def close_all(fds: list[int]) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def peer_credentials(sock: socket.socket) -> tuple[int, int, int]:
-    """(pid, uid, gid) of the process at the other end, as the kernel knows it (SO_PEERCRED)."""
-    pid, uid, gid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return pid, uid, gid

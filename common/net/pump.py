@@ -208,6 +208,13 @@ class Pump:
         self.set_deadline(strand, deadline)
         yield
 
+    async def sleep(self, seconds: float) -> None:
+        """Do nothing for so long, or until `wake()`: instead of spinning on what only time mends."""
+        try:
+            await self.park(self.now + seconds)
+        except DeadlinePassed:
+            pass
+
     @coroutine
     def wait_any(self, readers: tuple[Stream, ...], writers: tuple[Stream, ...], deadline: float) -> Generator[None, None, None]:
         """Wait until one of the streams may be read or written. Raises DeadlinePassed.

@@ -5,12 +5,11 @@ import errno
 import os
 import resource
 import socket
-import struct
 from collections.abc import Iterator
 
 import pytest
 
-from common.net.fdpass import Given, close_all, peer_credentials, receive_descriptor, send_descriptor
+from common.net.fdpass import Given, close_all, receive_descriptor, send_descriptor
 from tests.common.net.driving import open_descriptors
 
 
@@ -135,35 +134,3 @@ def test_broken_channel_raises() -> None:
     theirs.close()
     with pytest.raises(OSError):
         receive_descriptor(theirs)
-
-
-def test_peer_credentials_are_the_kernels() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert peer_credentials(ours) == (os.getpid(), os.getuid(), os.getgid())
-
-
-def test_peer_credentials_of_another_process() -> None:
-    name = b"\0usher-test-peer-%d" % os.getpid()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(name)
-        listener.listen()
-        pid = os.fork()
-        if pid == 0:
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(name)
-                client.recv(1)
-            os._exit(0)
-        accepted, _ = listener.accept()
-        with accepted:
-            assert peer_credentials(accepted)[0] == pid
-        os.waitpid(pid, 0)
-
-
-def test_peer_credentials_where_there_are_none() -> None:
-    with socket.socket(socket.AF_INET) as sock:
-        try:
-            found = peer_credentials(sock)
-        except (OSError, struct.error):
-            return
-        assert found[0] == 0, "of a TCP socket nobody is known"
