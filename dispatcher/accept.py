@@ -125,8 +125,9 @@ class Door:
                         level.rest()
                         await gates.wait(permission)
                         continue
+                room.tell()  # before a worker can know of them, so that nobody gives the last places away twice
                 error = self._accept(batch)
-                room.took()
+                room.tell()
                 if error is not None:
                     level.rest()
                     await self._pause(error)

@@ -47,8 +47,8 @@ class Room:
             self._board.reserve(here + share)  # not the last ones: they would be lost to the others
         return self.left <= 0
 
-    def took(self) -> None:
-        """Some were accepted: the others must know."""
+    def tell(self) -> None:
+        """Some are about to be accepted, or were: the others must know."""
         if self._board is not None:
             self._board.reserve(self._count() + max(0, self.left))
 
