@@ -8,13 +8,12 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.flows.harness import Flow, defaults
 from tests.flows.peers import eventually, refuses
-from tests.flows.programs import PROGRAMS, USHER
+from tests.flows.programs import PROGRAMS, USHER, Program
 from tests.flows.serving import ServingThread, web
 
 ours = pytest.mark.skipif("usher" not in PROGRAMS, reason="Usher's own commands")
@@ -210,7 +209,9 @@ def test_a_slow_reader_does_not_hold_up_others(module_flow: Flow) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+def own_flow(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+    if program is not USHER:
+        pytest.skip("Usher's own commands")
     with Flow(tmp_path_factory.mktemp("own"), (USHER, configuration("usher").replace("maxconn 1000", "maxconn 1000\nworkers 2"))) as flow:
         thread = ServingThread(flow.server("app"), web("s1"))
         yield flow
@@ -259,7 +260,7 @@ def test_a_pause_lasts_over_a_reload_and_a_crash(own_flow: Flow) -> None:
 
 
 @ours
-def test_a_shut_down_frontend_stays_shut(own_flow: Flow, tmp_path: Path) -> None:
+def test_a_shut_down_frontend_stays_shut(own_flow: Flow) -> None:
     assert ask(own_flow, "shutdown frontend other\n") == "\n"
     assert refuses(own_flow.places.address("other"))
     assert ask(own_flow, "enable frontend other\n") == "Frontend was previously shut down, cannot enable.\n\n"

@@ -146,7 +146,8 @@ SCENARIOS = [
 
 
 def configuration(program: str) -> str:
-    return defaults(global_lines=one_worker(program)) + sections(SCENARIOS, program)
+    idle = "" if program == "usher" else "listen idle\n    bind <listen:idle>\n"  # a program that has nothing to do does not start
+    return defaults(global_lines=one_worker(program)) + sections(SCENARIOS, program) + idle
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

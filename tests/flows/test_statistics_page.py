@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import want
 from tests.flows.harness import Flow, defaults
 from tests.flows.peers import eventually
-from tests.flows.programs import PROGRAMS
+from tests.flows.programs import PROGRAMS, USHER, Program
 
 ours = pytest.mark.skipif("usher" not in PROGRAMS, reason="Usher's own page")
 
@@ -289,9 +289,9 @@ def test_metrics_leave_out_what_is_in_maintenance(module_flow: Flow) -> None:
 
 
 @pytest.fixture(scope="module")
-def own_flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
-    from tests.flows.programs import USHER
-
+def own_flow(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flow]:
+    if program is not USHER:
+        pytest.skip("Usher's own page")
     text = configuration("usher").replace("stats admin if { hdr(x-admin) yes }", "stats admin if TRUE")
     text = text.replace("workers 1", "workers 2")
     with Flow(tmp_path_factory.mktemp("own"), (USHER, text)) as flow:

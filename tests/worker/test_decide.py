@@ -585,7 +585,7 @@ def flow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         need(program.package)
     folder = tmp_path_factory.mktemp(program.name)
     certificates.put_into(folder)
-    lines = one_worker(program.name) or "expose-experimental-directives"
+    lines = one_worker(program.name) + ("\n    expose-experimental-directives" if program is HAPROXY else "")
     with Flow(folder, (program, defaults(global_lines=lines) + sections(SCENARIOS, program.name))) as started:
         yield started
 
