@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -21,7 +22,7 @@ ours = pytest.mark.skipif("usher" not in PROGRAMS, reason="Usher's own commands"
 
 def configuration(program: str) -> str:
     sockets = "\n".join(f"stats socket <unix:{name}> level {name}" for name in ("admin", "operator", "user"))
-    sockets += "\nstats timeout 1m"
+    sockets += "\nstats timeout 1m\nstats maxconn 20"  # sessions of an earlier test may be about to end
     return defaults(global_lines=sockets) + """
 frontend front
     bind <listen:web>
@@ -180,16 +181,14 @@ def test_garbage_and_huge_lines_harm_nobody(own_flow: Flow) -> None:
 
 
 def test_half_a_line_waits_and_many_are_served(module_flow: Flow) -> None:
-    waiting = []
-    for _ in range(9):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(10)
-        sock.connect(module_flow.places.address("admin"))
-        sock.sendall(b"show cli le")
-        waiting.append(sock)
-    assert ask(module_flow, "show cli level\n") == "admin\n\n"
-    for sock in waiting:
-        with sock:
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(9)]
+        for sock in waiting:
+            sock.settimeout(10)
+            sock.connect(module_flow.places.address("admin"))
+            sock.sendall(b"show cli le")
+        assert ask(module_flow, "show cli level\n") == "admin\n\n"
+        for sock in waiting:
             sock.sendall(b"vel\n")
             assert sock.recv(100) == b"admin\n\n"
 
