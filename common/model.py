@@ -9,6 +9,7 @@ Times are seconds (float), sizes are bytes (int); None means "not set".
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -20,6 +21,12 @@ class Place:
     file: str = ""
     line: int = 0
     column: int = 0
+
+
+def last_word(extra: Mapping[str, Sequence[Sequence[str]]], keyword: str, default: str = "") -> str:
+    """The first word of a keyword's last line, which is the one that holds. extra: of a Proxy or of Global."""
+    lines = extra.get(keyword)
+    return lines[-1][0] if lines else default
 
 
 class AddressKind(Enum):

@@ -25,8 +25,8 @@ from worker.servers.retry import Failure
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
 
 _BODY, _HEADERS = Step.BODY, Step.HEADERS  # looking an enum's member up in its class costs 45 ns
 

@@ -18,7 +18,7 @@ from common.observe import fields as f
 from worker.servers.places import LocalPlaces, Places, SharedPlaces
 
 if TYPE_CHECKING:
-    from worker.proxies import Backend
+    from worker.backend import Backend
 
 LOOK_AGAIN_S = 0.05
 

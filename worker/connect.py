@@ -23,9 +23,9 @@ from worker.steps import Step
 from worker.tls import TlsError
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
     from worker.pipelining import Pipe
-    from worker.proxies import Backend
     from worker.server import Server
 
 

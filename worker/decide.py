@@ -48,8 +48,8 @@ from worker.socket_options import vanish
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.route.rules import Rules
     from worker.session import Session
 

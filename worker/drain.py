@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from common.model import Global
+from common.model import Global, last_word
 from common.net.pump import DeadlinePassed, Pump, Strand
 from common.units import parse_time
 
@@ -141,10 +141,10 @@ class Drain:
 
 def spread_of(settings: Global) -> float | None:
     """`close-spread-time`: seconds, inf for `infinite`, None where it is not set."""
-    lines = settings.extra.get("close-spread-time")
-    if not lines:
+    text = last_word(settings.extra, "close-spread-time")
+    if not text:
         return None
-    return inf if lines[-1][0] == "infinite" else parse_time(lines[-1][0])
+    return inf if text == "infinite" else parse_time(text)
 
 
 def _why(session: Session) -> str:

@@ -36,7 +36,7 @@ from worker.steps import Step
 
 if TYPE_CHECKING:
     from common.net.relay import Flow
-    from worker.proxies import Backend
+    from worker.backend import Backend
     from worker.session import Session
 
 _CONNECT = Step.CONNECT  # looking an enum's member up in its class costs 45 ns

@@ -26,10 +26,10 @@ from common.process.tier import open_counters
 from common.wire.proxy_header import Family, ProxyHeader
 from worker import decide
 from worker.asking import head_for
+from worker.backend import Backend
 from worker.cut import Cut
 from worker.exchange import Exchange
 from worker.http.head import Request
-from worker.proxies import Backend
 from worker.route.trace import Step, Trace, applied
 from worker.session import Session
 from worker.steps import Step as Phase

@@ -25,9 +25,10 @@ from worker.socket_options import apply_socket_option
 
 if TYPE_CHECKING:
     from common.net.stream import Stream
+    from worker.backend import Backend
     from worker.body import Body
     from worker.connect import ServerConnection
-    from worker.proxies import Backend, Frontend
+    from worker.frontend import Frontend
     from worker.server import Server
     from worker.session import Session
     from worker.stickiness import Stuck

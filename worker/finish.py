@@ -31,8 +31,7 @@ def spelling_for(side: str, proxy: model.Proxy, settings: model.Global) -> Spell
 def finish_of(proxy: model.Proxy, settings: model.Global) -> Finish | None:
     """None where nothing is to be done."""
     spelling = spelling_for("server", proxy, settings)
-    lines = proxy.extra.get("http-send-name-header", ())
-    name = lines[-1][0].lower().encode() if lines else b""
+    name = model.last_word(proxy.extra, "http-send-name-header").lower().encode()
     if not name:
         return (lambda head, exchange: respelled(head, spelling)) if spelling is not None else None
     present = re.compile(rb"\r\n" + re.escape(name) + rb":[^\r\n]*", re.IGNORECASE)

@@ -22,8 +22,8 @@ from worker.route.evaluate import WAIT, inspect
 from worker.route.verdicts import AwaitBody, CloseServer, Verdict
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.route.rules import Rules
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

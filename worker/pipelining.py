@@ -40,8 +40,8 @@ from worker.servers.retry import Failure
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.server import Server
 
 _HEADERS = Step.HEADERS

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from worker.http.head import Response
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.server import Server
 
 _CHALLENGES = {401: b"www-authenticate", 407: b"proxy-authenticate"}

@@ -29,9 +29,9 @@ from worker.stickiness import packed_place
 from worker.tls import TlsStream
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.connect import ServerConnection
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.world import World
 
 

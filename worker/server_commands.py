@@ -15,8 +15,8 @@ import pickle
 from common import model
 from common.errors import ExpressionError, UsherError
 from common.process.commands import Asked
+from worker.backend import Backend
 from worker.commands import COMMANDS
-from worker.proxies import Backend
 from worker.world import World
 
 

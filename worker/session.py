@@ -35,8 +35,9 @@ from worker.tls import TlsError
 from worker.tls_hello import look_at_hello
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.connect import ServerConnection
-    from worker.proxies import Backend, Frontend
+    from worker.frontend import Frontend
     from worker.server import Server
     from worker.world import World
 

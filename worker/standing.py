@@ -15,7 +15,7 @@ from common.observe.layout import G_STATES_VERSION
 from worker.servers.places import Capacity
 
 if TYPE_CHECKING:
-    from worker.proxies import Backend
+    from worker.backend import Backend
     from worker.server import Server
     from worker.world import World
 

@@ -18,7 +18,7 @@ from common.acl.environment import CompileEnvironment, Where
 from common.acl.expressions import compile_expression
 from common.acl.types import Typed
 from common.acl.xxhash import xxh64
-from common.model import AddressKind
+from common.model import AddressKind, last_word
 from common.tables.samples import SampleTable
 from worker.http.editor import RequestEditor
 from worker.http.message import Request
@@ -29,8 +29,8 @@ from worker.persistence.presented import Shown, choose
 from worker.persistence.settings import CookieSettings, Mode, read_settings
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.server import Server
 
 
@@ -65,8 +65,8 @@ class Stickiness:
         self._rules = backend.rules
         self._settings = settings
         self._jar = Jar(settings, b"%04x" % (crc32(proxy.name.encode()) & 0xFFFF)) if settings is not None else None
-        lines = proxy.extra.get("dynamic-cookie-key", ())
-        self._key = lines[-1][0].encode() if lines and settings is not None and settings.dynamic else None
+        key = last_word(proxy.extra, "dynamic-cookie-key")
+        self._key = key.encode() if key and settings is not None and settings.dynamic else None
         self._by_mark: dict[bytes, list[Server]] | None = None
         self._hidden: dict[Request, tuple[bytes | None, RequestEditor]] = {}
         self._address_of_rdp = _rdp_getter(backend)

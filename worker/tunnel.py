@@ -21,8 +21,8 @@ from worker.outcome import account_end
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from worker.backend import Backend
     from worker.exchange import Exchange
-    from worker.proxies import Backend
     from worker.session import Session
 
 

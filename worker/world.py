@@ -37,16 +37,17 @@ from common.process.shared_tables import attach
 from common.tables.samples import SampleTable
 from common.wire.claims import Withdrawn
 from common.wire.proxy_header import ProxyHeader
+from worker.backend import Backend
 from worker.calls import Calls
 from worker.certificate import CertificateStore
 from worker.certs import BindTls
 from worker.continuous import Continuous
 from worker.cut import Cut
 from worker.drain import Drain
+from worker.frontend import Frontend
 from worker.handshakes import Handshakes
 from worker.orders import Orders
 from worker.pages import ErrorPages
-from worker.proxies import Backend, Frontend
 from worker.receive import Channel, ChannelSeat, Seat
 from worker.recent import Remembered, remember
 from worker.route.rules import compile_rules, link_backends

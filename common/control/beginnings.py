@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from common.errors import ConfigError
-from common.model import AddressKind, Config, Proxy, Server
+from common.model import AddressKind, Config, Proxy, Server, last_word
 from common.net.sockaddr import initial, is_numeric
 from common.observe.state_file import Saved, read_states
 from common.observe.state_setup import is_service
@@ -86,10 +86,9 @@ def _saved(config: Config, complain: Callable[[str], None]) -> dict[str, Saved]:
 
 def _state_file(config: Config, proxy: Proxy) -> Path | None:
     """Where the states of a backend's servers are, if they are to be loaded."""
-    lines = proxy.extra.get("load-server-state-from-file")
-    how = lines[-1][0] if lines else "none"
+    how = last_word(proxy.extra, "load-server-state-from-file", "none")
     extra = config.globals.extra
-    base = Path(extra["server-state-base"][-1][0]) if "server-state-base" in extra else Path()
+    base = Path(last_word(extra, "server-state-base"))
     if how == "global":
         return base / extra["server-state-file"][-1][0] if "server-state-file" in extra else None
     if how == "local":

@@ -36,7 +36,7 @@ from common.health.request import name_in
 from common.health.score import Intervals
 from common.health.steps import Connect, Script, host_of
 from common.health.talk import CheckFacts, Talk
-from common.model import Address, AddressKind, Proxy, Server
+from common.model import Address, AddressKind, Proxy, Server, last_word
 from common.net.sockaddr import resolve
 from common.observe.fields import QCUR, SCUR
 from common.observe.server_notices import Place
@@ -106,8 +106,8 @@ class Checks:
             return
         settings = self._plane.config.globals.extra
         shortest_s = min(check.intervals().inter_s for check in checks)
-        most_s = parse_time(settings["max-spread-checks"][-1][0]) if "max-spread-checks" in settings else shortest_s
-        spread = int(settings["spread-checks"][-1][0]) / 100 if "spread-checks" in settings else 0.0
+        most_s = parse_time(last_word(settings, "max-spread-checks")) if "max-spread-checks" in settings else shortest_s
+        spread = int(last_word(settings, "spread-checks", "0")) / 100
         window_s = min(shortest_s, most_s)
         most = int(self._plane.config.globals.tune.get("tune.max-checks-per-thread", ("0",))[0])
         self._limit = trio.CapacityLimiter(most) if most else None  # one thread does them all

@@ -23,7 +23,7 @@ from common.control.console import Console
 from common.control.operator_plane import Generation, Master, Plane
 from common.control.operator_session import Session
 from common.errors import ConfigError, UsherError
-from common.model import Address, AddressKind, Bind, Config, Global, Place, Proxy
+from common.model import Address, AddressKind, Bind, Config, Global, Place, Proxy, last_word
 from common.net.listener import open_bind
 from common.observe.commands import Level
 from common.units import parse_time
@@ -100,7 +100,7 @@ class Operator:
         self.plane.serving(generation)
         settings = generation.blueprint.config.globals
         self._timeout_s = _time(settings, "stats timeout", TIMEOUT_S)
-        self._limit.total_tokens = int(_extra(settings, "stats maxconn") or MAXCONN)
+        self._limit.total_tokens = int(last_word(settings.extra, "stats maxconn") or MAXCONN)
         self._open_sockets(generation.blueprint.config)
         self._changed.set()
         self._changed = trio.Event()
@@ -185,10 +185,6 @@ def _listen(line: SocketLine, settings: Global) -> socket.socket:
     return open_bind(bind, Proxy(Place(), "GLOBAL", True, False), settings, reuseport=False)
 
 
-def _extra(settings: Global, name: str) -> str:
-    return settings.extra[name][-1][0] if name in settings.extra else ""
-
-
 def _time(settings: Global, name: str, default_s: float) -> float:
-    text = _extra(settings, name)
+    text = last_word(settings.extra, name)
     return parse_time(text) if text else default_s

@@ -21,7 +21,7 @@ from common.control import configuration, daemon
 from common.control.arguments import Options
 from common.control.console import Console
 from common.errors import ConfigError, UsherError
-from common.model import Config
+from common.model import Config, last_word
 from common.process import limits, zygote
 from common.process.launch import DISPATCHER, WORKER
 from common.process.plan import Plan, plan
@@ -123,7 +123,7 @@ def _part(whole: Plan, service: Service, config: Config) -> Plan:
 def _limited(config: Config, whole: Plan, console: Console) -> Config:
     """Raise the limit on open files as far as it goes, and lower maxconn to what it allows."""
     extra = config.globals.extra
-    asked, ceiling, goal = (int(extra[name][-1][0]) if name in extra else 0 for name in ("ulimit-n", "fd-hard-limit", "fd-soft-limit"))
+    asked, ceiling, goal = (int(last_word(extra, name, "0")) for name in ("ulimit-n", "fd-hard-limit", "fd-soft-limit"))
     descriptors = limits.raise_descriptors(max(asked, limits.descriptors_needed(config)), ceiling, goal)
     if asked > descriptors and not ceiling and not goal:
         # What somebody wrote down is refused (`strict-limits`, the default); what follows from maxconn is only told, below.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from common.model import Proxy, User
+from common.model import Proxy, User, last_word
 from common.units import parse_time
 
 DEFAULT_URI: Final = "/haproxy?stats"
@@ -38,15 +38,12 @@ def page_settings(proxy: Proxy) -> PageSettings | None:
     if not any(name.startswith("stats ") for name in lines) and not any(rule.ruleset in RULESETS for rule in proxy.rules):
         return None
 
-    def word(name: str, default: str) -> str:
-        return lines[name][-1][0] if name in lines else default
-
     logins = [line[0].partition(":") for line in lines.get("stats auth", ())]
     return PageSettings(
-        uri=word("stats uri", DEFAULT_URI),
-        realm=word("stats realm", DEFAULT_REALM),
+        uri=last_word(lines, "stats uri", DEFAULT_URI),
+        realm=last_word(lines, "stats realm", DEFAULT_REALM),
         users=tuple(User(name, password, encrypted=False) for name, _, password in logins),
-        refresh_s=int(parse_time(word("stats refresh", "0"), "s")),
+        refresh_s=int(parse_time(last_word(lines, "stats refresh", "0"), "s")),
         shows_version="stats hide-version" not in lines,
         scope=frozenset(proxy.name if line[0] == "." else line[0] for line in lines.get("stats scope", ())),
         legends="stats show-legends" in lines,

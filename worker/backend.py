@@ -1,9 +1,6 @@
-"""The living proxies of a worker: what the model says, made ready to be used.
+"""The server side of a proxy: its servers and their choice, what is worked out once for every request, counters.
 
-A `Frontend` and a `Backend` hold what every session of theirs would otherwise work out again: timeouts with their fall-backs
-applied, rules compiled, readers, loggers, counters. A section `listen` is both.
-
-Source: HAProxy manual 4.2 ("timeout …", "balance", "option forwardfor", "errorfile"), 5.2 ("server").
+Source: HAProxy manual 4.2 ("timeout …", "balance", "retries"), 5.2 ("server").
 """
 
 from __future__ import annotations
@@ -20,15 +17,14 @@ from common.balance.make import make
 from common.balance.redispatch import redispatch_interval
 from common.net.pump import DeadlinePassed, Strand
 from common.observe import fields as f
-from common.observe.reasons import index_of
 from common.units import first_set, parse_size
 from worker.calls import LOOK_AGAIN_S, make_places
-from worker.finish import finish_of, spelling_for
+from worker.finish import finish_of
 from worker.forwarded import Adder, adders, adds_fields
-from worker.http.head import Limits, RequestReader, ResponseReader
+from worker.http.head import Limits, ResponseReader
 from worker.pages import ErrorPages
 from worker.preferring import preferred
-from worker.reading import request_options, response_options
+from worker.reading import response_options
 from worker.route.rules import Rules
 from worker.server import Server
 from worker.servers.places import Capacity, SharedPlaces
@@ -38,141 +34,7 @@ from worker.stickiness import Stickiness
 
 if TYPE_CHECKING:
     from worker.exchange import Exchange
-    from worker.session import Session
-    from worker.sessionlog import SessionLog
     from worker.world import World
-
-
-class Frontend:
-    """A proxy's client side."""
-
-    __slots__ = (
-        "_reasons",
-        "client_fin_s",
-        "client_s",
-        "closes_client",
-        "closes_server",
-        "connections",
-        "counts_flowing",
-        "default_backend",
-        "dont_log_null",
-        "errors",
-        "handshake_s",
-        "ignores_probes",
-        "index",
-        "is_http",
-        "keep_alive_s",
-        "keeps_response_trailers",
-        "kept_connections_max",
-        "listeners",
-        "log",
-        "make_unique_id",
-        "model",
-        "name",
-        "plain",
-        "proxy_status",
-        "reader",
-        "request_s",
-        "response_active",
-        "rules",
-        "spelling",
-        "splice_request",
-        "tally",
-        "world",
-    )
-
-    def __init__(self, world: World, index: int, proxy: model.Proxy, rules: Rules, log: SessionLog, errors: ErrorPages) -> None:
-        timeouts = proxy.timeouts
-        self.world = world
-        self.index = index
-        self.model = proxy
-        self.name = proxy.name
-        self.rules = rules
-        self.log = log
-        self.errors = errors
-        self.is_http = proxy.mode == "http"
-        self.client_s = first_set(timeouts.client)
-        self.request_s = first_set(timeouts.http_request, timeouts.client)
-        self.keep_alive_s = first_set(timeouts.http_keep_alive, timeouts.http_request, timeouts.client)
-        self.handshake_s = first_set(timeouts.client_hs, timeouts.http_request, timeouts.client)
-        self.client_fin_s = timeouts.client_fin
-        self.proxy_status = (*proxy.option_args.get("proxy-status", ()), "usher")[0] if "proxy-status" in proxy.option_args else ""
-        self.counts_flowing = "contstats" in proxy.options
-        self.dont_log_null = "dontlognull" in proxy.options
-        self.ignores_probes = "http-ignore-probes" in proxy.options
-        self.spelling = spelling_for("client", proxy, world.config.globals)
-        self.kept_connections_max = int(_word(proxy, "max-session-srv-conns", "5"))
-        self.closes_client = "httpclose" in proxy.options
-        self.closes_server = bool(proxy.options & {"httpclose", "http-server-close"})
-        self.keeps_response_trailers = "http-drop-response-trailers" not in proxy.options
-        self.plain = not adds_fields(proxy) and not self.closes_server
-        self.splice_request = bool(proxy.options & {"splice-request", "splice-auto", "tcpsplice"})
-        self.reader = RequestReader(Limits.of(world.config.globals), request_options(proxy, world.config.globals))
-        self.default_backend: Backend | None = None
-        self.response_active = rules.response_active
-        self.make_unique_id = rules.unique_id
-        self.connections = 0
-        self.tally = world.tallies.of(world.counters.frontend(index), self._derive)
-        self._reasons = world.counters.reasons(index)
-        self.listeners = {bind.id: world.tallies.of(world.counters.listener(bind.id)) for bind in proxy.binds}
-
-    # --- counting ------------------------------------------------------------------------------------------------
-
-    def open(self, session: Session) -> None:
-        """One more connection."""
-        self.connections += 1
-        self.tally.words[f.STOT] += 1
-        self.tally.touch()
-        listener = self.listeners[session.bind.id]
-        listener.words[f.STOT] += 1
-        listener.words[f.SCUR] += 1
-        listener.words[f.SMAX] = max(listener.words[f.SMAX], listener.words[f.SCUR])
-        listener.touch()
-
-    def close(self, session: Session) -> None:
-        self.connections -= 1
-        self.tally.touch()
-        listener = self.listeners[session.bind.id]
-        listener.words[f.SCUR] -= 1
-        listener.touch()
-
-    def _derive(self, words: array[int]) -> None:
-        words[f.SCUR] = self.connections
-        words[f.SMAX] = max(words[f.SMAX], self.connections)
-        words[f.CONN_TOT] = words[f.STOT]
-        if self.is_http:
-            words[f.H1SESS] = words[f.STOT]
-            words[f.H1_OPEN_CONNECTIONS] = self.connections
-            words[f.H1REQ] = words[f.REQ_TOT]
-        else:
-            words[f.REQ_TOT] = 0  # what a tunnel carries is no request
-
-    def count_cut(self, exchange: Exchange) -> None:
-        """An exchange that did not end by itself: whose fault, by the first termination letter."""
-        cause = exchange.termination[:1]
-        tally = exchange.leased.tally if exchange.leased is not None else self.tally
-        if cause in (b"C", b"c"):
-            tally.words[f.CLI_ABRT] += 1
-        elif cause in (b"S", b"s"):
-            if exchange.response_started:
-                tally.words[f.SRV_ABRT] += 1
-            elif exchange.termination[1:] not in (b"C", b"Q"):
-                tally.words[f.ERESP] += 1
-            elif exchange.leased is None and exchange.routed is not None:
-                exchange.routed.tally.words[f.ECON] += 1  # nobody there; a server that was tried has counted it
-                exchange.routed.tally.touch()
-        elif exchange.termination[:2] == b"PH" and exchange.slug not in ("silently_dropped", "response_denied"):
-            tally.words[f.ERESP] += 1  # what came was no response
-        elif cause == b"P":
-            self.tally.words[f.DREQ] += 1
-        tally.touch()
-
-    def count_reason(self, slug: str) -> None:
-        """Why an exchange or a connection ended early, or was answered here (common/observe/reasons.py)."""
-        self._reasons[index_of(slug)] += 1
-
-    def count_unread(self, exchange: Exchange) -> None:
-        self.tally.words[f.EREQ] += 1
 
 
 class Backend:
@@ -244,14 +106,14 @@ class Backend:
         self.retries = proxy.retries
         self.retry_policy = Policy(retry_on(proxy.retry_on), proxy.retries, redispatch_interval(proxy), self.connect_s)
         self.retried_statuses = self.retry_policy.on.statuses
-        percent = float(_word(proxy, "retry-budget", "0").rstrip("%"))
+        percent = float(model.last_word(proxy.extra, "retry-budget", "0").rstrip("%"))
         self.retry_budget = Budget(percent) if percent else None
         self.request_total_s = timeouts.request_total
         self.keeps_bodies = self.retry_policy.on.needs_request
         self.kept_bytes_max = _kept_bytes_max(world.config.globals)
         self.keeps_request_trailers = "http-drop-request-trailers" not in proxy.options
         self.prefers_last = "prefer-last-server" in proxy.options
-        self.keep_alive_queue_max = int(_word(proxy, "max-keep-alive-queue", "-1"))
+        self.keep_alive_queue_max = int(model.last_word(proxy.extra, "max-keep-alive-queue", "-1"))
         self.checks_cache = "checkcache" in proxy.options
         self.pipelines = any(int(server.options.get("pipeline", ("1",))[0]) > 1 for server in proxy.servers)
         self.aborts_on_close = "abortonclose" in proxy.options
@@ -284,7 +146,7 @@ class Backend:
             chance=random.random,
             hash_balance_factor=proxy.hash_balance_factor,
             all_backups="allbackups" in proxy.options,
-            hash_preserve_affinity=_word(proxy, "hash-preserve-affinity", "always"),
+            hash_preserve_affinity=model.last_word(proxy.extra, "hash-preserve-affinity", "always"),
             hash_key="addr" if any("hash-key" in server.options for server in proxy.servers) else "id",
         )
         capacities = [Capacity(server.maxconn, server.minconn, server.maxqueue) for server in proxy.servers]
@@ -296,7 +158,7 @@ class Backend:
         self.places = make_places(self)
         self.queue: BackendQueue[Strand] = BackendQueue(capacities, self.places, proxy.fullconn or 0, self._load)
         self._looks_again = False
-        self._affinity = _word(proxy, "hash-preserve-affinity", "always")
+        self._affinity = model.last_word(proxy.extra, "hash-preserve-affinity", "always")
         self._full = self._fullness() if has_limits else None
 
     def _fullness(self) -> Full | None:
@@ -435,12 +297,6 @@ class Backend:
         words[f.SCUR] = self.connections
         words[f.SMAX] = max(words[f.SMAX], self.connections)
         words[f.STOT] = words[f.REQ_TOT] + self.connections
-
-
-def _word(proxy: model.Proxy, keyword: str, default: str) -> str:
-    """The one argument of a keyword that has no field of its own in the model; the last line holds."""
-    lines = proxy.extra.get(keyword, ())
-    return lines[-1][0] if lines else default
 
 
 def _kept_bytes_max(settings: model.Global) -> int:
