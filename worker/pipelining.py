@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from common.errors import WireError
 from common.net.pump import DeadlinePassed, Pump, Strand
 from worker.asking import ServerGone, head_for, pass_interim
+from worker.bad_messages import keep_response
 from worker.connect import ServerConnection
 from worker.http.framing import CLOSE_BODY, NO_BODY
 from worker.http.head import Request, Response
@@ -255,6 +256,7 @@ async def _read(exchange: Exchange, request: Request, pipe: Pipe, backend: Backe
                         await pass_interim(exchange, request, response)
                         data = data[end:]
                 except WireError as error:
+                    keep_response(exchange, data, error.slug)
                     raise ServerGone(Failure.JUNK, error.slug, received=True) from None
             received = stream.recv_now()
             while received is None:

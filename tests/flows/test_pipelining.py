@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.flows.harness import Flow, defaults, one_worker
+from tests.flows.programs import USHER
 from tests.flows.scenarios import Scenario, sections
 
 WARM = """
@@ -153,3 +156,16 @@ def configuration(program: str) -> str:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_story(module_flow: Flow, scenario: Scenario) -> None:
     scenario.play(module_flow)
+
+
+def test_what_is_no_response_is_kept_for_the_operator(tmp_path: Path) -> None:
+    text = defaults(global_lines="workers 1\n    stats socket <unix:operator> level operator") + sections(
+        [Scenario("junk", WARM, lines="http-reuse always", servers="server s <server:server> pipeline 8")], "usher"
+    )
+    with Flow(tmp_path, (USHER, text)) as flow:
+        in_line = WARM + get("client", "/1") + asked("/1") + get("client2", "/2") + asked("/2") + answer("/1") + got("client", "/1")
+        flow.play(in_line + "server << HTTP/1.1 oops||\nclient2 >> HTTP/1.1 502 Bad Gateway|...||*", name="junk")
+        operator = flow.connect("operator")
+        operator.send(b"show errors junk response\n")
+        shown = operator.receive_to_end().decode()
+    assert "backend junk (#" in shown and "oops" in shown
