@@ -26,6 +26,7 @@ from common.acl.environment import CompileEnvironment, Where
 from common.control.check_connection import Target, check_context, is_internet
 from common.control.check_talk import hold
 from common.control.console import Console
+from common.control.following import Following
 from common.control.operator_plane import Plane
 from common.errors import UsherError
 from common.health.compile import compile_script
@@ -61,32 +62,17 @@ INTER: Final = "2s"
 PORT_MAX: Final = 65535
 
 
-class Checks:
-    """One per master. `serving` is called with every generation that begins to serve; `run` is one of the master's tasks."""
+class Checks(Following):
+    """One per master: a task for each check."""
 
-    __slots__ = ("_chance", "_changed", "_console", "_limit", "_plane", "_running")
+    __slots__ = ("_chance", "_console", "_limit", "_running")
 
     def __init__(self, plane: Plane, console: Console, chance: Callable[[], float] = random.random) -> None:
-        self._plane = plane
+        super().__init__(plane)
         self._console = console
         self._chance = chance
-        self._changed = trio.Event()
         self._running: dict[Place, _Check] = {}
         self._limit: trio.CapacityLimiter | None = None  # of checks under way
-        plane.servers_changed.append(self.serving)
-
-    def serving(self) -> None:
-        """The plane has another generation: its servers are checked from now on."""
-        self._changed.set()
-
-    async def run(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed = trio.Event()
-            async with trio.open_nursery() as nursery:
-                self._start(nursery)
-                await self._changed.wait()
-                nursery.cancel_scope.cancel()
 
     def observed(self, server: str, errors: int, last: str, *, good: bool) -> None:
         """A worker has seen traffic of "backend/server"."""

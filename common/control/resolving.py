@@ -20,6 +20,7 @@ from typing import Final
 import trio
 
 from common.control.console import Console
+from common.control.following import Following
 from common.control.operator_plane import Plane
 from common.health.names import Service, choose, matched, weight_of
 from common.model import Address, AddressKind, Nameserver, Resolvers, Server
@@ -49,30 +50,18 @@ class Answer:
     by: str = ""
 
 
-class Resolving:
-    """One per master. `serving` is called with every generation that begins to serve; `run` is one of the master's tasks."""
+class Resolving(Following):
+    """One per master: a task for each name."""
 
-    __slots__ = ("_changed", "_console", "_plane")
+    __slots__ = ("_console",)
 
     def __init__(self, plane: Plane, console: Console) -> None:
-        self._plane = plane
+        super().__init__(plane)
         self._console = console
-        self._changed = trio.Event()
-        plane.servers_changed.append(self.serving)
 
-    def serving(self) -> None:
-        """Another generation serves, or servers have got other names."""
-        self._changed.set()
-
-    async def run(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed = trio.Event()
-            async with trio.open_nursery() as nursery:
-                for name in self._names():
-                    nursery.start_soon(self._keep, name)
-                await self._changed.wait()
-                nursery.cancel_scope.cancel()
+    def _start(self, nursery: trio.Nursery) -> None:
+        for name in self._names():
+            nursery.start_soon(self._keep, name)
 
     def _names(self) -> Iterator[_Name]:
         """Every name that is to be asked for, with its servers; those that operators gave included."""
