@@ -288,7 +288,6 @@ class Proxy:
     error_locations: dict[int, tuple[int, str]] = field(default_factory=dict)  # status -> (302|303, location format)
     captures: list[tuple[str, str, int]] = field(default_factory=list)  # ("request"|"response", header, length)
     capture_cookie: tuple[str, int] | None = None  # start of the cookie's name, and how much is logged
-    compression: dict[str, tuple[str, ...]] = field(default_factory=dict)
     cookie: tuple[str, ...] = ()  # words of the `cookie` line
     stick_table: tuple[str, ...] = ()  # words of the `stick-table` line
     guid: str = ""
@@ -330,7 +329,6 @@ class Global:
     max_headers: int = 101  # tune.http.maxhdr
     maxaccept: int = 4  # tune.maxaccept
     channel_uids: tuple[int, ...] = ()  # ours: other uids that may speak on our abstract sockets
-    tls_bind_defaults: Tls = field(default_factory=Tls)
     tls_server_defaults: Tls = field(default_factory=Tls)
     cpu_map: list[tuple[str, ...]] = field(default_factory=list)
     stats_sockets: list[tuple[str, ...]] = field(default_factory=list)  # words of each `stats socket` line

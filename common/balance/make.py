@@ -24,7 +24,6 @@ from common.hashes import FUNCTIONS
 ALGORITHMS = (
     "roundrobin", "static-rr", "leastconn", "first", "source", "uri", "url_param", "hdr", "random", "rdp-cookie", "hash", "budget",
 )  # fmt: skip
-AFFINITIES = ("always", "maxconn", "maxqueue")
 _WORD = re.compile(r"([a-z_-]+)(?:\((.*)\))?", re.DOTALL)
 _FLAGS = {"uri": ("whole", "path-only"), "url_param": ("check_post",), "hdr": ("use_domain_only",)}
 _HASHING = frozenset(("source", "uri", "url_param", "hdr", "rdp-cookie", "hash"))

@@ -30,7 +30,6 @@ def settle(state: State) -> None:
     for draft in state.proxies:
         _settle_proxy(state, draft, bind_ids)
         config.proxies.append(draft.proxy)
-    config.globals.tls_bind_defaults = state.tls_binds.settings
     config.globals.tls_server_defaults = state.tls_servers.settings
     if config.globals.maxrewrite > config.globals.bufsize // 2:
         config.globals.maxrewrite = config.globals.bufsize // 2

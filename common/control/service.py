@@ -51,10 +51,6 @@ class Service:
     ready: Callable[[], None] = lambda: None
 
 
-class NotStarted(UsherError):
-    """The service cannot be started; the message has been printed."""
-
-
 def run(service: Service) -> int:
     """Run the service to its end and return its exit code; a service that a signal ended may end by that signal instead."""
     options = service.options

@@ -23,7 +23,6 @@ _PASSED: Final = Verdict(True, True)
 _FAILED: Final = Verdict(True, False)
 
 Finder = Callable[[Facts, bytes], object]
-Matches = Callable[[bytes], object]
 
 
 def find_text(text: Text) -> Finder:

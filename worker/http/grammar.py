@@ -58,7 +58,6 @@ TOLERANT_STATUS_LINE = re.compile(rb"(HTTP/[0-9]\.[0-9]) ([1-9][0-9][0-9])(?: ("
 HTTP_VERSION = re.compile(rb"HTTP/([0-9])\.([0-9])")
 TARGET_ONLY = re.compile(TARGET + rb"++")
 TOKEN_ONLY = re.compile(TOKEN + rb"++")
-VALUE_ONLY = re.compile(VALUE + rb"*+")
 
 TOLERANT_FIELD_LINE = re.compile(rb"(" + TOKEN + rb"++):([^\x00\r\n]*+)")
 
